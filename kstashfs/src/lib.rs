@@ -1,0 +1,1 @@
+//! Mounts a snapshot as a directory: kernel adapter, tree, source.

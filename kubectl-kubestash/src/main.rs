@@ -1,0 +1,2 @@
+//! `kubectl kubestash`.
+fn main() {}

@@ -1,0 +1,1 @@
+//! The files of KubeStash's backend tree: BackendMeta, Repository and Snapshot as YAML.

@@ -1,0 +1,1 @@
+//! Comparing snapshots: catalogs first, bytes only where hashes differ.

@@ -1,0 +1,12 @@
+//! All thinking of kubectl-kubestash and kstashfs: objects, the repository format, stores, collecting, comparing, restoring.
+//!
+//! Prints nothing and parses no flags; the two programs are thin shells around this crate.
+
+pub mod api;
+pub mod cluster;
+pub mod collect;
+pub mod compare;
+pub mod object;
+pub mod repository;
+pub mod restore;
+pub mod store;

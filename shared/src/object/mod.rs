@@ -1,0 +1,1 @@
+//! One backed-up object: identity, canonical YAML, parts.

@@ -1,0 +1,1 @@
+//! The native repository: encrypted, deduplicated, append-only.

@@ -1,0 +1,1 @@
+//! Putting objects back: plan, order, apply, report.
