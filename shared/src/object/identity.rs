@@ -1,0 +1,221 @@
+//! Which object this is: kind, namespace, name; its key in the API server's order and its path in a mount.
+
+use std::{borrow::Cow, fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+
+use super::ObjectError;
+
+/// The longest file name Linux file systems take, in bytes.
+pub const MAX_FILE_NAME: usize = 255;
+const EXTENSION: &str = ".yaml";
+/// Stands between the kept head of a shortened name and its hash. No API object name may hold it: names that are
+/// path segments may, but those never reach this length together with a 32-digit hash by accident.
+const SHORTENED_MARK: char = '~';
+const SHORTENED_HASH: usize = 32;
+
+/// A plural resource name with its API group: `deployments.apps`, `pods`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct GroupResource {
+    /// API group, empty for the core group.
+    pub group: String,
+    /// Plural resource name.
+    pub resource: String,
+}
+
+impl GroupResource {
+    /// Builds one from its two names.
+    pub fn new(group: impl Into<String>, resource: impl Into<String>) -> Self {
+        Self { group: group.into(), resource: resource.into() }
+    }
+}
+
+impl fmt::Display for GroupResource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.resource)?;
+        if !self.group.is_empty() {
+            write!(f, ".{}", self.group)?;
+        }
+        Ok(())
+    }
+}
+
+impl FromStr for GroupResource {
+    type Err = std::convert::Infallible;
+
+    /// Splits at the first dot: a plural resource name never holds one.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (resource, group) = text.split_once('.').unwrap_or((text, ""));
+        Ok(Self::new(group, resource))
+    }
+}
+
+/// What the API server calls a kind, in the version that was read.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct KindInfo {
+    /// API group, empty for the core group.
+    pub group: String,
+    /// Version the objects were read in.
+    pub version: String,
+    /// Plural resource name.
+    pub resource: String,
+    /// Kind as it stands in manifests.
+    pub kind: String,
+    /// Whether objects of this kind live in namespaces.
+    pub namespaced: bool,
+}
+
+impl KindInfo {
+    /// The plural name with its group.
+    pub fn group_resource(&self) -> GroupResource {
+        GroupResource::new(&self.group, &self.resource)
+    }
+
+    /// `v1` or `apps/v1`.
+    pub fn api_version(&self) -> String {
+        if self.group.is_empty() { self.version.clone() } else { format!("{}/{}", self.group, self.version) }
+    }
+
+    /// Whether this is the core group's Secret, whose values are protected by default.
+    pub fn is_secret(&self) -> bool {
+        self.group.is_empty() && self.resource == "secrets"
+    }
+}
+
+/// Identity of one object. The version is not part of it: one object is served in several.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ObjectId {
+    /// Kind by plural name and group.
+    pub kind: GroupResource,
+    /// Namespace, or nothing for cluster-scoped kinds.
+    pub namespace: Option<String>,
+    /// Object name.
+    pub name: String,
+}
+
+impl ObjectId {
+    /// `namespace/name`, or `name`. The API server lists a kind in the byte order of this string.
+    pub fn key(&self) -> String {
+        match &self.namespace {
+            Some(namespace) => format!("{namespace}/{}", self.name),
+            None => self.name.clone(),
+        }
+    }
+
+    /// Path of the manifest below a mounted snapshot.
+    pub fn mount_path(&self) -> String {
+        let file = file_name(&self.name);
+        match &self.namespace {
+            Some(namespace) => format!("namespaces/{namespace}/{}/{file}", self.kind),
+            None => format!("cluster/{}/{file}", self.kind),
+        }
+    }
+
+    /// Reads a mount path back, with or without leading folders such as the mount point.
+    ///
+    /// # Errors
+    /// `NotAMountPath` for anything else, and for a shortened file name: that one needs the catalog.
+    pub fn from_mount_path(path: &str) -> Result<Self, ObjectError> {
+        let wrong = || ObjectError::NotAMountPath { path: path.to_owned() };
+        let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
+        let (namespace, kind, file) = match parts.as_slice() {
+            [.., "namespaces", namespace, kind, file] => (Some((*namespace).to_owned()), *kind, *file),
+            [.., "cluster", kind, file] => (None, *kind, *file),
+            _ => return Err(wrong()),
+        };
+        if is_shortened(file) {
+            return Err(wrong());
+        }
+        let name = file.strip_suffix(EXTENSION).filter(|name| !name.is_empty()).ok_or_else(wrong)?;
+        let kind = kind.parse().map_err(|_| wrong())?;
+        Ok(Self { kind, namespace, name: name.to_owned() })
+    }
+}
+
+impl fmt::Display for ObjectId {
+    /// As kubectl names it: `deployments.apps/web -n demo`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.kind, self.name)?;
+        if let Some(namespace) = &self.namespace {
+            write!(f, " -n {namespace}")?;
+        }
+        Ok(())
+    }
+}
+
+/// File name of an object in a mount: its own name and `.yaml`; where that is over 255 bytes, the head of the name, `~`
+/// and 32 hex digits of its BLAKE3.
+pub fn file_name(name: &str) -> Cow<'_, str> {
+    if name.len() + EXTENSION.len() <= MAX_FILE_NAME {
+        return Cow::Owned(format!("{name}{EXTENSION}"));
+    }
+    let mut keep = MAX_FILE_NAME - EXTENSION.len() - SHORTENED_HASH - SHORTENED_MARK.len_utf8();
+    while !name.is_char_boundary(keep) {
+        keep -= 1;
+    }
+    let hash = blake3::hash(name.as_bytes()).to_hex();
+    let digits = hash.get(..SHORTENED_HASH).unwrap_or_default();
+    Cow::Owned(format!("{}{SHORTENED_MARK}{digits}{EXTENSION}", name.get(..keep).unwrap_or_default()))
+}
+
+/// Whether a file name was shortened by [`file_name`] and so does not spell the object's name.
+pub fn is_shortened(file: &str) -> bool {
+    file.len() > MAX_FILE_NAME - 4
+        && file
+            .strip_suffix(EXTENSION)
+            .and_then(|stem| stem.rsplit_once(SHORTENED_MARK))
+            .is_some_and(|(_, hash)| hash.len() == SHORTENED_HASH && hash.bytes().all(|b| b.is_ascii_hexdigit()))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn group_resources_read_as_kubectl_prints_them() {
+        for (text, group, resource) in
+            [("pods", "", "pods"), ("deployments.apps", "apps", "deployments"), ("a.b.c", "b.c", "a")]
+        {
+            let parsed: GroupResource = text.parse().unwrap();
+            assert_eq!(parsed, GroupResource::new(group, resource));
+            assert_eq!(parsed.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn long_names_are_shortened_and_told_apart() {
+        let (a, b) = ("a".repeat(252), "a".repeat(253));
+        assert_eq!(file_name(&"a".repeat(250)).len(), 255);
+        assert_ne!(file_name(&a), file_name(&b));
+        assert!(file_name(&b).len() <= MAX_FILE_NAME);
+        assert!(is_shortened(&file_name(&a)));
+        assert!(!is_shortened(&file_name("web")));
+        let path = format!("namespaces/x/pods/{}", file_name(&b));
+        assert!(ObjectId::from_mount_path(&path).is_err());
+    }
+
+    #[test]
+    fn paths_that_are_not_of_a_mount_are_refused() {
+        for path in ["", "web.yaml", "namespaces/a/web.yaml", "cluster/pods/web", "namespaces/a/pods/.yaml", "x/y/z/w.yaml"] {
+            assert!(ObjectId::from_mount_path(path).is_err(), "{path}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn mount_path_is_a_bijection(
+            resource in "[a-z]{1,20}", group in "([a-z]{1,8}(\\.[a-z]{1,8}){0,3})?",
+            namespace in proptest::option::of("[a-z0-9-]{1,63}"), name in "[A-Za-z0-9:._~-]{1,245}",
+        ) {
+            prop_assume!(name != "." && name != "..");
+            let id = ObjectId { kind: GroupResource::new(group, resource), namespace, name };
+            prop_assume!(!is_shortened(&file_name(&id.name)));
+            prop_assert_eq!(ObjectId::from_mount_path(&id.mount_path()).unwrap(), id.clone());
+            let nested = format!("/mnt/x/{}", id.mount_path());
+            prop_assert_eq!(ObjectId::from_mount_path(&nested).unwrap(), id);
+        }
+    }
+}
