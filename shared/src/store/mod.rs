@@ -1,1 +1,371 @@
-//! Object stores: local folder, S3, memory.
+//! Object stores behind one contract: a local folder, S3, memory.
+//!
+//! The promise: an object is seen whole or not at all; deleting what is absent succeeds; [`Store::put_new`] never replaces anything;
+//! every call ends within its deadline; every error names the store and the object.
+
+mod location;
+
+use std::{ops::Range, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use futures::TryStreamExt as _;
+use jiff::Timestamp;
+use object_store::{ObjectStore, ObjectStoreExt as _, PutMode, PutPayload, path::Path};
+
+pub use location::{Location, S3Options};
+
+/// Longest time for one call, retries included.
+const DEADLINE: Duration = Duration::from_secs(90);
+
+/// A place that holds objects. Cloning is cheap.
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<dyn ObjectStore>,
+    /// Empty, or ending in `/`.
+    prefix: String,
+    /// As a user would name it.
+    label: String,
+    deadline: Duration,
+    #[cfg(any(test, feature = "test-faults"))]
+    writes_left: Option<Arc<std::sync::atomic::AtomicI64>>,
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Store({})", self.label)
+    }
+}
+
+/// One listed object.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// Name below the store.
+    pub key: String,
+    /// Length in bytes.
+    pub size: u64,
+    /// Time of the last change as the store tells it.
+    pub modified: Timestamp,
+}
+
+/// What [`Store::put_new`] found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Created {
+    /// The object is new.
+    New,
+    /// There was one of that name; it was left alone.
+    AlreadyThere,
+}
+
+/// A call to a store that did not succeed.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// There is no such object.
+    #[error("{store} has no object {key}")]
+    NotFound {
+        /// The store as the user named it.
+        store: String,
+        /// The object.
+        key: String,
+    },
+    /// The store refuses these credentials, or the folder these rights.
+    #[error("{store} denies access to {key}; check the credentials and their rights (read, write, list, delete)")]
+    Denied {
+        /// The store as the user named it.
+        store: String,
+        /// The object.
+        key: String,
+        /// What the store said.
+        #[source]
+        source: object_store::Error,
+    },
+    /// No space left.
+    #[error("{store} is full: cannot write {key}; free some space and run the command again, nothing stored before is lost")]
+    Full {
+        /// The store as the user named it.
+        store: String,
+        /// The object.
+        key: String,
+    },
+    /// No answer in time.
+    #[error("{store} did not answer within {seconds} s for {key}; check that it is up and reachable")]
+    Timeout {
+        /// The store as the user named it.
+        store: String,
+        /// The object.
+        key: String,
+        /// The deadline.
+        seconds: u64,
+    },
+    /// Anything else.
+    #[error("{store} failed for {key}; check that the store exists and is reachable")]
+    Other {
+        /// The store as the user named it.
+        store: String,
+        /// The object.
+        key: String,
+        /// What the store said.
+        #[source]
+        source: object_store::Error,
+    },
+    /// The place itself cannot be used.
+    #[error("cannot use {store}: {reason}")]
+    Unusable {
+        /// The store as the user named it.
+        store: String,
+        /// Why, and what to do.
+        reason: String,
+    },
+}
+
+impl StoreError {
+    /// Whether the object is simply not there.
+    pub fn is_not_found(&self) -> bool {
+        matches!(self, Self::NotFound { .. })
+    }
+}
+
+impl Store {
+    pub(crate) fn new(inner: Arc<dyn ObjectStore>, prefix: &str, label: impl Into<String>) -> Self {
+        let prefix = prefix.trim_matches('/');
+        Self {
+            inner,
+            prefix: if prefix.is_empty() { String::new() } else { format!("{prefix}/") },
+            label: label.into(),
+            deadline: DEADLINE,
+            #[cfg(any(test, feature = "test-faults"))]
+            writes_left: None,
+        }
+    }
+
+    /// A store that lives as long as its last clone.
+    pub fn memory() -> Self {
+        Self::new(Arc::new(object_store::memory::InMemory::new()), "", "memory")
+    }
+
+    /// A folder. It is created when `create` is set, and must exist otherwise.
+    ///
+    /// # Errors
+    /// `Unusable` when the folder is not there, not a folder or cannot be created.
+    pub fn local(folder: &std::path::Path, create: bool) -> Result<Self, StoreError> {
+        let unusable = |reason: String| StoreError::Unusable { store: folder.display().to_string(), reason };
+        if create {
+            std::fs::create_dir_all(folder).map_err(|error| unusable(format!("the folder cannot be created: {error}")))?;
+        }
+        if !folder.is_dir() {
+            return Err(unusable("there is no such folder".to_owned()));
+        }
+        let inner = object_store::local::LocalFileSystem::new_with_prefix(folder)
+            .map_err(|error| unusable(error.to_string()))?
+            .with_fsync(true);
+        Ok(Self::new(Arc::new(inner), "", folder.display().to_string()))
+    }
+
+    /// The part of this store below a folder.
+    #[must_use]
+    pub fn sub(&self, folder: &str) -> Self {
+        let folder = folder.trim_matches('/');
+        if folder.is_empty() {
+            return self.clone();
+        }
+        Self { prefix: format!("{}{folder}/", self.prefix), label: format!("{}/{folder}", self.label.trim_end_matches('/')), ..self.clone() }
+    }
+
+    /// The store as a user would name it.
+    pub fn label(&self) -> &str {
+        &self.label
+    }
+
+    /// For tests: only so many more writes and deletions succeed, as if the process were cut off behind the last one.
+    #[cfg(any(test, feature = "test-faults"))]
+    #[must_use]
+    pub fn failing_after(&self, writes: i64) -> Self {
+        Self { writes_left: Some(Arc::new(std::sync::atomic::AtomicI64::new(writes))), ..self.clone() }
+    }
+
+    #[cfg(any(test, feature = "test-faults"))]
+    fn spend_write(&self, key: &str) -> Result<(), StoreError> {
+        match &self.writes_left {
+            Some(left) if left.fetch_sub(1, std::sync::atomic::Ordering::SeqCst) <= 0 => {
+                Err(StoreError::Unusable { store: self.label.clone(), reason: format!("cut off before {key} was written, for a test") })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    #[cfg(not(any(test, feature = "test-faults")))]
+    #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "the test build can fail here")]
+    fn spend_write(&self, _key: &str) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn path(&self, key: &str) -> Path {
+        Path::from(format!("{}{key}", self.prefix))
+    }
+
+    fn failed(&self, key: &str, source: object_store::Error) -> StoreError {
+        let (store, key) = (self.label.clone(), key.to_owned());
+        match source {
+            object_store::Error::NotFound { .. } => StoreError::NotFound { store, key },
+            source @ (object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. }) => {
+                StoreError::Denied { store, key, source }
+            }
+            source if io_kind(&source) == Some(std::io::ErrorKind::StorageFull) => StoreError::Full { store, key },
+            source if io_kind(&source) == Some(std::io::ErrorKind::PermissionDenied) => StoreError::Denied { store, key, source },
+            source => StoreError::Other { store, key, source },
+        }
+    }
+
+    async fn timed<T>(&self, key: &str, call: impl Future<Output = object_store::Result<T>>) -> Result<T, StoreError> {
+        match tokio::time::timeout(self.deadline, call).await {
+            Ok(result) => result.map_err(|source| self.failed(key, source)),
+            Err(_) => Err(StoreError::Timeout { store: self.label.clone(), key: key.to_owned(), seconds: self.deadline.as_secs() }),
+        }
+    }
+
+    /// A whole object.
+    ///
+    /// # Errors
+    /// `NotFound` when it is not there.
+    pub async fn get(&self, key: &str) -> Result<Bytes, StoreError> {
+        let path = self.path(key);
+        self.timed(key, async { self.inner.get(&path).await?.bytes().await }).await
+    }
+
+    /// A part of an object.
+    ///
+    /// # Errors
+    /// `NotFound` when it is not there; `Other` when the range lies outside.
+    pub async fn get_range(&self, key: &str, range: Range<u64>) -> Result<Bytes, StoreError> {
+        let path = self.path(key);
+        self.timed(key, self.inner.get_range(&path, range)).await
+    }
+
+    /// Several parts of an object, near ones in one request.
+    ///
+    /// # Errors
+    /// As [`Store::get_range`].
+    pub async fn get_ranges(&self, key: &str, ranges: &[Range<u64>]) -> Result<Vec<Bytes>, StoreError> {
+        let path = self.path(key);
+        self.timed(key, self.inner.get_ranges(&path, ranges)).await
+    }
+
+    /// Writes an object, over one of the same name. For content that its name determines, and for the YAML files beside the repository.
+    ///
+    /// # Errors
+    /// `Full`, `Denied`, `Timeout` or `Other`.
+    pub async fn put(&self, key: &str, content: Bytes) -> Result<(), StoreError> {
+        self.spend_write(key)?;
+        let path = self.path(key);
+        self.timed(key, self.inner.put(&path, PutPayload::from(content))).await.map(|_| ())
+    }
+
+    /// Writes an object unless there is one of that name.
+    ///
+    /// # Errors
+    /// As [`Store::put`]; a store without conditional writes answers `Other`.
+    pub async fn put_new(&self, key: &str, content: Bytes) -> Result<Created, StoreError> {
+        self.spend_write(key)?;
+        let path = self.path(key);
+        let call = self.inner.put_opts(&path, PutPayload::from(content), PutMode::Create.into());
+        match tokio::time::timeout(self.deadline, call).await {
+            Ok(Ok(_)) => Ok(Created::New),
+            Ok(Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. })) => Ok(Created::AlreadyThere),
+            Ok(Err(source)) => Err(self.failed(key, source)),
+            Err(_) => Err(StoreError::Timeout { store: self.label.clone(), key: key.to_owned(), seconds: self.deadline.as_secs() }),
+        }
+    }
+
+    /// All objects below a folder, sorted by name.
+    ///
+    /// # Errors
+    /// `Denied`, `Timeout` or `Other`; a folder that is not there is empty.
+    pub async fn list(&self, folder: &str) -> Result<Vec<Entry>, StoreError> {
+        let path = self.path(folder);
+        let found: Vec<_> = match self.timed(folder, self.inner.list(Some(&path)).try_collect()).await {
+            Err(error) if error.is_not_found() => Vec::new(),
+            other => other?,
+        };
+        let mut entries: Vec<Entry> = found
+            .into_iter()
+            .filter_map(|meta: object_store::ObjectMeta| {
+                let key = meta.location.as_ref().strip_prefix(self.prefix.as_str())?.to_owned();
+                let modified = Timestamp::from_second(meta.last_modified.timestamp()).unwrap_or_default();
+                Some(Entry { key, size: meta.size, modified })
+            })
+            .collect();
+        entries.sort_by(|a, b| a.key.cmp(&b.key));
+        Ok(entries)
+    }
+
+    /// Deletes an object; one that is not there is fine.
+    ///
+    /// # Errors
+    /// `Denied`, `Timeout` or `Other`.
+    pub async fn delete(&self, key: &str) -> Result<(), StoreError> {
+        self.spend_write(key)?;
+        let path = self.path(key);
+        match self.timed(key, self.inner.delete(&path)).await {
+            Err(error) if error.is_not_found() => Ok(()),
+            other => other,
+        }
+    }
+
+    /// Whether an object is there.
+    ///
+    /// # Errors
+    /// `Denied`, `Timeout` or `Other`.
+    pub async fn exists(&self, key: &str) -> Result<bool, StoreError> {
+        let path = self.path(key);
+        match self.timed(key, self.inner.head(&path)).await {
+            Ok(_) => Ok(true),
+            Err(error) if error.is_not_found() => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+fn io_kind(error: &object_store::Error) -> Option<std::io::ErrorKind> {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        if let Some(io) = error.downcast_ref::<std::io::Error>() {
+            return Some(io.kind());
+        }
+        cause = error.source();
+    }
+    None
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    async fn contract(store: Store) {
+        assert!(store.get("a/b").await.unwrap_err().is_not_found());
+        assert!(store.list("a").await.unwrap().is_empty());
+        store.put("a/b", Bytes::from_static(b"hello")).await.unwrap();
+        assert_eq!(store.put_new("a/b", Bytes::from_static(b"other")).await.unwrap(), Created::AlreadyThere);
+        assert_eq!(store.put_new("a/c", Bytes::from_static(b"c")).await.unwrap(), Created::New);
+        assert_eq!(store.get("a/b").await.unwrap(), "hello");
+        assert_eq!(store.get_range("a/b", 1..3).await.unwrap(), "el");
+        assert_eq!(store.get_ranges("a/b", &[0..1, 4..5]).await.unwrap(), ["h", "o"]);
+        let sub = store.sub("/a/");
+        assert_eq!(sub.list("").await.unwrap().iter().map(|entry| entry.key.as_str()).collect::<Vec<_>>(), ["b", "c"]);
+        sub.delete("b").await.unwrap();
+        sub.delete("b").await.unwrap();
+        assert!(!store.exists("a/b").await.unwrap());
+        assert!(store.exists("a/c").await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn memory_keeps_the_contract() {
+        contract(Store::memory()).await;
+    }
+
+    #[tokio::test]
+    async fn a_folder_keeps_the_contract() {
+        let folder = tempfile::tempdir().unwrap();
+        contract(Store::local(&folder.path().join("new"), true).unwrap()).await;
+        assert!(Store::local(&folder.path().join("absent"), false).is_err());
+    }
+}
