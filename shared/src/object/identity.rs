@@ -176,9 +176,7 @@ mod tests {
 
     #[test]
     fn group_resources_read_as_kubectl_prints_them() {
-        for (text, group, resource) in
-            [("pods", "", "pods"), ("deployments.apps", "apps", "deployments"), ("a.b.c", "b.c", "a")]
-        {
+        for (text, group, resource) in [("pods", "", "pods"), ("deployments.apps", "apps", "deployments"), ("a.b.c", "b.c", "a")] {
             let parsed: GroupResource = text.parse().unwrap();
             assert_eq!(parsed, GroupResource::new(group, resource));
             assert_eq!(parsed.to_string(), text);

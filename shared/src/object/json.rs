@@ -33,8 +33,7 @@ pub(super) struct Document<'a> {
 impl<'a> Document<'a> {
     /// Parses one JSON value; keys of every map come out sorted by [`compare_keys`], the last of equal ones kept, as Go does.
     pub(super) fn parse(text: &'a [u8]) -> Result<Self, ObjectError> {
-        let text = std::str::from_utf8(text)
-            .map_err(|error| ObjectError::Json { at: error.valid_up_to(), what: "UTF-8 text" })?;
+        let text = std::str::from_utf8(text).map_err(|error| ObjectError::Json { at: error.valid_up_to(), what: "UTF-8 text" })?;
         let mut parser = Parser {
             text,
             bytes: text.as_bytes(),
@@ -241,10 +240,7 @@ impl<'a> Parser<'a> {
         loop {
             let start = self.at;
             let rest = self.bytes.get(start..).unwrap_or_default();
-            let run = rest
-                .iter()
-                .position(|&byte| byte == b'"' || byte == b'\\' || byte < 0x20)
-                .ok_or_else(|| self.wrong("a closing quote"))?;
+            let run = rest.iter().position(|&byte| byte == b'"' || byte == b'\\' || byte < 0x20).ok_or_else(|| self.wrong("a closing quote"))?;
             out.push_str(self.slice(start..start + run));
             self.at = start + run;
             match self.peek() {
@@ -326,7 +322,9 @@ fn compare_mixed(a: &str, b: &str, mut common: usize) -> Ordering {
     }
     let left: Vec<char> = a.get(common..).unwrap_or_default().chars().collect();
     let right: Vec<char> = b.get(common..).unwrap_or_default().chars().collect();
-    let (Some(&x), Some(&y)) = (left.first(), right.first()) else { return left.len().cmp(&right.len()) };
+    let (Some(&x), Some(&y)) = (left.first(), right.first()) else {
+        return left.len().cmp(&right.len());
+    };
     let head: Vec<char> = a.get(..common).unwrap_or_default().chars().collect();
     match (x.is_alphabetic(), y.is_alphabetic()) {
         (true, true) => return x.cmp(&y),
@@ -345,9 +343,7 @@ fn compare_mixed(a: &str, b: &str, mut common: usize) -> Ordering {
     }
     let number = |chars: &[char]| {
         let run = chars.iter().take_while(|c| c.is_ascii_digit());
-        run.fold((start, 0_usize), |(value, count), c| {
-            (value.wrapping_mul(10).wrapping_add(i64::from(c.to_digit(10).unwrap_or(0))), count + 1)
-        })
+        run.fold((start, 0_usize), |(value, count), c| (value.wrapping_mul(10).wrapping_add(i64::from(c.to_digit(10).unwrap_or(0))), count + 1))
     };
     let ((x_value, x_digits), (y_value, y_digits)) = (number(&left), number(&right));
     x_value.cmp(&y_value).then(x_digits.cmp(&y_digits)).then(x.cmp(&y))
@@ -360,7 +356,29 @@ mod tests {
 
     #[test]
     fn keys_sort_as_kubectl_prints_them() {
-        let sorted = ["-x", ".", "_a", "1", "2", "10", "A", "a", "a-b", "a.b", "a0", "a1", "a2", "a2b", "a10", "aB", "ab", "f:a", "f:b", "k:{\"p\":80}", "k:{\"p\":443}"];
+        let sorted = [
+            "-x",
+            ".",
+            "_a",
+            "1",
+            "2",
+            "10",
+            "A",
+            "a",
+            "a-b",
+            "a.b",
+            "a0",
+            "a1",
+            "a2",
+            "a2b",
+            "a10",
+            "aB",
+            "ab",
+            "f:a",
+            "f:b",
+            "k:{\"p\":80}",
+            "k:{\"p\":443}",
+        ];
         for pair in sorted.windows(2) {
             assert_eq!(compare_keys(pair[0], pair[1]), Ordering::Less, "{pair:?}");
             assert_eq!(compare_keys(pair[1], pair[0]), Ordering::Greater, "{pair:?}");

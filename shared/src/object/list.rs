@@ -72,7 +72,9 @@ impl ListSplitter {
         while let Some(&byte) = piece.get(at) {
             match self.state {
                 State::Item => {
-                    let Some(length) = self.scan_item(piece.get(at..).unwrap_or_default()) else { break };
+                    let Some(length) = self.scan_item(piece.get(at..).unwrap_or_default()) else {
+                        break;
+                    };
                     at += length;
                     let tail = piece.get(start..at).unwrap_or_default();
                     if self.item.is_empty() {
@@ -97,7 +99,9 @@ impl ListSplitter {
                             self.state = State::Tail;
                         }
                         b',' | b' ' | b'\n' | b'\r' | b'\t' => {}
-                        _ => return Err(ObjectError::NotAList { what: "items that are not objects".to_owned() }.into()),
+                        _ => {
+                            return Err(ObjectError::NotAList { what: "items that are not objects".to_owned() }.into());
+                        }
                     }
                     at += 1;
                 }
@@ -224,8 +228,12 @@ impl ListSplitter {
 
 fn ends_with_items_key(envelope: &[u8]) -> bool {
     let trimmed = |text: &[u8]| text.len() - text.iter().rev().take_while(|byte| byte.is_ascii_whitespace()).count();
-    let Some(head) = envelope.strip_suffix(b"[") else { return false };
-    let Some(head) = head.get(..trimmed(head)).and_then(|head| head.strip_suffix(b":")) else { return false };
+    let Some(head) = envelope.strip_suffix(b"[") else {
+        return false;
+    };
+    let Some(head) = head.get(..trimmed(head)).and_then(|head| head.strip_suffix(b":")) else {
+        return false;
+    };
     head.get(..trimmed(head)).is_some_and(|head| head.ends_with(b"\"items\""))
 }
 
@@ -361,8 +369,16 @@ mod tests {
     #[test]
     fn anything_else_is_an_error() {
         for body in [
-            "", "{", "[]", "null", "<html>", r#"{"kind":"Status","message":"gone"}"#, r#"{"kind":"PodList","items":[{"a":1}"#,
-            r#"{"kind":"PodList","items":[1]}"#, r#"{"kind":"PodList","items":[{"a":1},{"b""#, r#"{"metadata":{}}"#,
+            "",
+            "{",
+            "[]",
+            "null",
+            "<html>",
+            r#"{"kind":"Status","message":"gone"}"#,
+            r#"{"kind":"PodList","items":[{"a":1}"#,
+            r#"{"kind":"PodList","items":[1]}"#,
+            r#"{"kind":"PodList","items":[{"a":1},{"b""#,
+            r#"{"metadata":{}}"#,
         ] {
             assert!(split(body, 5).1.is_err(), "{body}");
         }

@@ -23,9 +23,8 @@ const METADATA_LINE: &[u8] = b"metadata:\n";
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 /// Metadata fields that the API server sets and nobody applies.
-const SERVER_FIELDS: [&str; 8] = [
-    "creationTimestamp", "deletionGracePeriodSeconds", "deletionTimestamp", "generation", "managedFields", "resourceVersion", "selfLink", "uid",
-];
+const SERVER_FIELDS: [&str; 8] =
+    ["creationTimestamp", "deletionGracePeriodSeconds", "deletionTimestamp", "generation", "managedFields", "resourceVersion", "selfLink", "uid"];
 
 /// What a LIST leaves out of the items of built-in kinds.
 #[derive(Debug, Clone, Copy)]
@@ -121,7 +120,9 @@ fn write_metadata(document: &Document<'_>, fields: &[(Cow<'_, str>, Node<'_>)], 
 }
 
 fn hide(document: &mut Document<'_>, sensitivity: Sensitivity) {
-    let Node::Map(top) = document.root.clone() else { return };
+    let Node::Map(top) = document.root.clone() else {
+        return;
+    };
     let members: Vec<(usize, String, Node<'_>)> =
         document.map(&top).iter().enumerate().map(|(at, (key, node))| (at, key.to_string(), node.clone())).collect();
     for (at, key, node) in members {
@@ -146,7 +147,9 @@ fn hide(document: &mut Document<'_>, sensitivity: Sensitivity) {
 fn hide_metadata(document: &mut Document<'_>, node: &Node<'_>, sensitivity: Sensitivity) {
     let Node::Map(range) = node else { return };
     let annotations = document.map(range).iter().find(|(key, _)| key == "annotations").map(|(_, node)| node.clone());
-    let Some(Node::Map(annotations)) = annotations else { return };
+    let Some(Node::Map(annotations)) = annotations else {
+        return;
+    };
     for (key, value) in document.map_mut(&annotations) {
         if key == LAST_APPLIED || sensitivity == Sensitivity::Everything {
             *value = hidden(value, false);
@@ -158,7 +161,9 @@ fn hide_below(document: &mut Document<'_>, node: &Node<'_>, base64: bool) {
     match node {
         Node::Map(range) => {
             for at in 0..range.len() {
-                let Some(child) = document.map(range).get(at).map(|(_, child)| child.clone()) else { continue };
+                let Some(child) = document.map(range).get(at).map(|(_, child)| child.clone()) else {
+                    continue;
+                };
                 hide_below(document, &child, base64);
                 if !matches!(child, Node::Map(_) | Node::List(_))
                     && let Some(member) = document.map_mut(range).get_mut(at)
@@ -169,7 +174,9 @@ fn hide_below(document: &mut Document<'_>, node: &Node<'_>, base64: bool) {
         }
         Node::List(range) => {
             for at in 0..range.len() {
-                let Some(child) = document.list(range).get(at).cloned() else { continue };
+                let Some(child) = document.list(range).get(at).cloned() else {
+                    continue;
+                };
                 hide_below(document, &child, base64);
                 if !matches!(child, Node::Map(_) | Node::List(_))
                     && let Some(element) = document.list_mut(range).get_mut(at)
@@ -237,9 +244,7 @@ fn merge_metadata(manifest: &[u8], server: &[u8], out: &mut Vec<u8>) -> Result<(
     let mut ours = Entries { text: body(manifest), indent: 2 }.peekable();
     for (server_key, server_entry) in (Entries { text: body(server), indent: 2 }) {
         let server_key = server_key?;
-        while let Some((_, entry)) =
-            ours.next_if(|(key, _)| key.as_ref().is_ok_and(|key| compare_keys(key, &server_key) == Ordering::Less))
-        {
+        while let Some((_, entry)) = ours.next_if(|(key, _)| key.as_ref().is_ok_and(|key| compare_keys(key, &server_key) == Ordering::Less)) {
             out.extend_from_slice(entry);
         }
         out.extend_from_slice(server_entry);
@@ -284,15 +289,41 @@ fn starts_member(line: &[u8], indent: usize) -> bool {
     depth == indent && !rest.starts_with(b"\n") && !rest.starts_with(b"- ") && !rest.starts_with(b": ")
 }
 
+/// The key that an entry starts with. Keys are never folded unless they are written as `? key`.
 fn key_of(entry: &[u8]) -> Result<Cow<'_, str>, ObjectError> {
     let wrong = || ObjectError::Yaml { reason: "a part does not start with a key".to_owned() };
-    let line = entry.split(|&byte| byte == b'\n').next().unwrap_or_default();
-    if entry.starts_with(b"\"") || entry.starts_with(b"'") || entry.starts_with(b"? ") {
-        let map: serde_json::Map<String, serde_json::Value> = serde_yaml::from_slice(entry).map_err(|_| wrong())?;
-        return map.into_iter().next().map(|(key, _)| Cow::Owned(key)).ok_or_else(wrong);
+    let spelled = match entry.first() {
+        Some(b'"') => entry.get(..=closing(entry, b'"', b'\\').ok_or_else(wrong)?),
+        Some(b'\'') => entry.get(..=closing(entry, b'\'', b'\'').ok_or_else(wrong)?),
+        Some(b'?') if entry.get(1) == Some(&b' ') => {
+            // Up to the line that starts the value.
+            let lines = entry.get(2..).unwrap_or_default().split_inclusive(|&byte| byte == b'\n');
+            let length: usize = lines.take_while(|line| !line.trim_ascii_start().starts_with(b": ")).map(<[u8]>::len).sum();
+            entry.get(2..2 + length)
+        }
+        _ => {
+            let line = entry.split(|&byte| byte == b'\n').next().unwrap_or_default();
+            let end = line.windows(2).position(|pair| pair == b": ").unwrap_or(line.len().saturating_sub(1));
+            return std::str::from_utf8(line.get(..end).unwrap_or_default()).map(Cow::Borrowed).map_err(|_| wrong());
+        }
+    };
+    serde_yaml::from_slice(spelled.unwrap_or_default()).map(Cow::Owned).map_err(|_| wrong())
+}
+
+/// Place of the closing quote; `escape` takes the byte behind it along.
+fn closing(text: &[u8], quote: u8, escape: u8) -> Option<usize> {
+    let mut at = 1;
+    loop {
+        let byte = *text.get(at)?;
+        let next_is_quote = text.get(at + 1) == Some(&quote);
+        if byte == escape && (escape != quote || next_is_quote) {
+            at += 2;
+        } else if byte == quote {
+            return Some(at);
+        } else {
+            at += 1;
+        }
     }
-    let end = line.windows(2).position(|pair| pair == b": ").unwrap_or(line.len().saturating_sub(1));
-    std::str::from_utf8(line.get(..end).unwrap_or_default()).map(Cow::Borrowed).map_err(|_| wrong())
 }
 
 #[cfg(test)]
@@ -323,7 +354,10 @@ mod tests {
                     "spec": {"nodeName": "n"}, "status": {"phase": "Running"}, "zebra": 1}),
             Sensitivity::Open,
         );
-        assert_eq!(text(&parts.manifest), "apiVersion: v1\nkind: Pod\nmetadata:\n  labels:\n    x: \"y\"\n  name: a\nspec:\n  nodeName: \"n\"\nzebra: 1\n");
+        assert_eq!(
+            text(&parts.manifest),
+            "apiVersion: v1\nkind: Pod\nmetadata:\n  labels:\n    x: \"y\"\n  name: a\nspec:\n  nodeName: \"n\"\nzebra: 1\n"
+        );
         assert_eq!(text(&parts.status), "status:\n  phase: Running\n");
         assert_eq!(text(&parts.server), "metadata:\n  managedFields:\n  - manager: m\n  resourceVersion: \"7\"\n  uid: u\n");
         let whole = merge(&parts.manifest, &parts.status, &parts.server).unwrap();
@@ -346,7 +380,10 @@ mod tests {
             text(&parts.redacted.unwrap()),
             "apiVersion: v1\ndata:\n  a: '<hidden: 5 bytes>'\n  b: '<hidden: 0 bytes>'\nkind: Secret\nmetadata:\n  annotations:\n    kubectl.kubernetes.io/last-applied-configuration: '<hidden: 25 bytes>'\n    note: \"n\"\n  name: s\ntype: Opaque\n"
         );
-        let whole = parts_of(&json!({"metadata": {"name": "c", "labels": {"l": "v"}}, "spec": {"token": "t", "n": [1, {"x": "abc"}]}, "top": "secret"}), Sensitivity::Everything);
+        let whole = parts_of(
+            &json!({"metadata": {"name": "c", "labels": {"l": "v"}}, "spec": {"token": "t", "n": [1, {"x": "abc"}]}, "top": "secret"}),
+            Sensitivity::Everything,
+        );
         let redacted = whole.redacted.unwrap();
         assert!(!text(&redacted).contains("abc") && !text(&redacted).contains("secret"), "{}", text(&redacted));
         assert!(text(&redacted).contains("l: v"));
@@ -354,16 +391,26 @@ mod tests {
 
     fn arbitrary_object() -> impl Strategy<Value = Value> {
         let key = prop_oneof![
-            Just("metadata".to_owned()), Just("status".to_owned()), Just("uid".to_owned()), Just("name".to_owned()), Just("spec".to_owned()),
-            Just("managedFields".to_owned()), "[a-z]{1,6}", "\\PC{0,10}", "[\"'?:\\- #\n]{1,4}", "[a-z]{129,140}",
+            Just("metadata".to_owned()),
+            Just("status".to_owned()),
+            Just("uid".to_owned()),
+            Just("name".to_owned()),
+            Just("spec".to_owned()),
+            Just("managedFields".to_owned()),
+            "[a-z]{1,6}",
+            "\\PC{0,10}",
+            "[\"'?:\\- #\n]{1,4}",
+            "[a-z]{129,140}",
         ];
         let leaf = prop_oneof![Just(Value::Null), any::<i32>().prop_map(Value::from), "[ -~\n]{0,100}".prop_map(Value::from)];
         let value = leaf.prop_recursive(3, 30, 5, {
             let key = key.clone();
-            move |inner| prop_oneof![
-                proptest::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
-                proptest::collection::btree_map(key.clone(), inner, 0..5).prop_map(|map| Value::Object(map.into_iter().collect())),
-            ]
+            move |inner| {
+                prop_oneof![
+                    proptest::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                    proptest::collection::btree_map(key.clone(), inner, 0..5).prop_map(|map| Value::Object(map.into_iter().collect())),
+                ]
+            }
         });
         proptest::collection::btree_map(key, value, 0..6).prop_map(|map| Value::Object(map.into_iter().collect()))
     }

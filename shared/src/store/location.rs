@@ -73,9 +73,7 @@ impl Location {
                 }
                 Ok(Self::S3 { bucket: bucket.to_owned(), prefix: prefix.trim_matches('/').to_owned() })
             }
-            Some((scheme, _)) => {
-                Err(unusable(&format!("{scheme}:// is not supported; name a folder or s3://BUCKET/PREFIX")))
-            }
+            Some((scheme, _)) => Err(unusable(&format!("{scheme}:// is not supported; name a folder or s3://BUCKET/PREFIX"))),
         }
     }
 
@@ -117,7 +115,9 @@ fn open_s3(bucket: &str, prefix: &str, options: &S3Options, label: String) -> Re
     match (&options.access_key_id, &options.secret_access_key) {
         (Some(id), Some(secret)) => builder = builder.with_access_key_id(id).with_secret_access_key(secret),
         (None, None) => {}
-        _ => return Err(unusable("an access key id and a secret access key go together; only one is set".to_owned())),
+        _ => {
+            return Err(unusable("an access key id and a secret access key go together; only one is set".to_owned()));
+        }
     }
     if let Some(token) = &options.session_token {
         builder = builder.with_token(token);

@@ -107,6 +107,16 @@ pub enum StoreError {
         #[source]
         source: object_store::Error,
     },
+    /// The object ends before the wanted part.
+    #[error("{key} in {store} has only {size} bytes: it was cut off")]
+    TooShort {
+        /// The store as the user named it.
+        store: String,
+        /// The object.
+        key: String,
+        /// Its length.
+        size: u64,
+    },
     /// The place itself cannot be used.
     #[error("cannot use {store}: {reason}")]
     Unusable {
@@ -154,9 +164,7 @@ impl Store {
         if !folder.is_dir() {
             return Err(unusable("there is no such folder".to_owned()));
         }
-        let inner = object_store::local::LocalFileSystem::new_with_prefix(folder)
-            .map_err(|error| unusable(error.to_string()))?
-            .with_fsync(true);
+        let inner = object_store::local::LocalFileSystem::new_with_prefix(folder).map_err(|error| unusable(error.to_string()))?.with_fsync(true);
         Ok(Self::new(Arc::new(inner), "", folder.display().to_string()))
     }
 
@@ -234,10 +242,24 @@ impl Store {
     /// A part of an object.
     ///
     /// # Errors
-    /// `NotFound` when it is not there; `Other` when the range lies outside.
+    /// `NotFound` when it is not there; `TooShort` when the range lies behind its end.
     pub async fn get_range(&self, key: &str, range: Range<u64>) -> Result<Bytes, StoreError> {
         let path = self.path(key);
-        self.timed(key, self.inner.get_range(&path, range)).await
+        match self.timed(key, self.inner.get_range(&path, range.clone())).await {
+            Err(error) => Err(self.explain_range(key, range.end, error).await),
+            found => found,
+        }
+    }
+
+    /// Stores word it differently that a range lies behind the end: the length tells.
+    async fn explain_range(&self, key: &str, end: u64, error: StoreError) -> StoreError {
+        let path = self.path(key);
+        match (&error, self.timed(key, self.inner.head(&path)).await) {
+            (StoreError::Other { .. }, Ok(meta)) if meta.size < end => {
+                StoreError::TooShort { store: self.label.clone(), key: key.to_owned(), size: meta.size }
+            }
+            _ => error,
+        }
     }
 
     /// Several parts of an object, near ones in one request.
@@ -246,7 +268,10 @@ impl Store {
     /// As [`Store::get_range`].
     pub async fn get_ranges(&self, key: &str, ranges: &[Range<u64>]) -> Result<Vec<Bytes>, StoreError> {
         let path = self.path(key);
-        self.timed(key, self.inner.get_ranges(&path, ranges)).await
+        match self.timed(key, self.inner.get_ranges(&path, ranges)).await {
+            Err(error) => Err(self.explain_range(key, ranges.iter().map(|range| range.end).max().unwrap_or(0), error).await),
+            found => found,
+        }
     }
 
     /// Writes an object, over one of the same name. For content that its name determines, and for the YAML files beside the repository.

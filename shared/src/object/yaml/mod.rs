@@ -120,7 +120,28 @@ text: |
     fn awkward_strings_read_back_as_value_key_and_item() {
         let words = "y n yes no on off true false null ~ <<  .inf .nan 0 -0 1_000 0x1F 0X1F 0b_1 0o17 012 08 1e3 1. .5 1:30 190:20:30 2001-01-01 +1 - ? : # & * ! | > ' \" % @ ` [ ] { } , --- ... a# #a a:b a: :a";
         let mut strings: Vec<String> = words.split(' ').map(str::to_owned).collect();
-        strings.extend(["\n", "\n\n", " ", "  a", "a  ", "a\n b", "a \nb", "\ta", "a\r\nb", "\u{85}", "\u{2028}x", "\u{feff}", "\u{7f}", "\u{1}", "a\n\n", " \n", "x\u{2029}\ny"].map(str::to_owned));
+        strings.extend(
+            [
+                "\n",
+                "\n\n",
+                " ",
+                "  a",
+                "a  ",
+                "a\n b",
+                "a \nb",
+                "\ta",
+                "a\r\nb",
+                "\u{85}",
+                "\u{2028}x",
+                "\u{feff}",
+                "\u{7f}",
+                "\u{1}",
+                "a\n\n",
+                " \n",
+                "x\u{2029}\ny",
+            ]
+            .map(str::to_owned),
+        );
         strings.push("long ".repeat(60));
         strings.push("k".repeat(200));
         for string in strings {
@@ -136,16 +157,19 @@ text: |
     fn arbitrary_json() -> impl Strategy<Value = Value> {
         let word = prop_oneof!["\\PC{0,20}", "[ -~]{0,120}", "[a-z:#\\- \n\t'\"]{0,30}", any::<String>()];
         let leaf = prop_oneof![
-            Just(Value::Null), any::<bool>().prop_map(Value::from), any::<i64>().prop_map(Value::from),
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
             any::<u64>().prop_map(Value::from),
             any::<f64>().prop_filter("finite", |f| f.is_finite()).prop_map(Value::from),
             word.clone().prop_map(Value::from),
         ];
-        leaf.prop_recursive(4, 40, 6, move |inner| prop_oneof![
-            proptest::collection::vec(inner.clone(), 0..5).prop_map(Value::from),
-            proptest::collection::btree_map(word.clone(), inner, 0..5)
-                .prop_map(|map| Value::Object(map.into_iter().collect())),
-        ])
+        leaf.prop_recursive(4, 40, 6, move |inner| {
+            prop_oneof![
+                proptest::collection::vec(inner.clone(), 0..5).prop_map(Value::from),
+                proptest::collection::btree_map(word.clone(), inner, 0..5).prop_map(|map| Value::Object(map.into_iter().collect())),
+            ]
+        })
     }
 
     /// Numbers as a reader of YAML sees them: `1.0` and `1` are one number.
@@ -153,9 +177,7 @@ text: |
         match (a, b) {
             (Value::Number(x), Value::Number(y)) => x == y || x.as_f64() == y.as_f64(),
             (Value::Array(x), Value::Array(y)) => x.len() == y.len() && x.iter().zip(y).all(|(x, y)| numbers_alike(x, y)),
-            (Value::Object(x), Value::Object(y)) => {
-                x.len() == y.len() && x.iter().all(|(key, x)| y.get(key).is_some_and(|y| numbers_alike(x, y)))
-            }
+            (Value::Object(x), Value::Object(y)) => x.len() == y.len() && x.iter().all(|(key, x)| y.get(key).is_some_and(|y| numbers_alike(x, y))),
             _ => a == b,
         }
     }

@@ -10,7 +10,9 @@ pub(super) fn write(text: &str, out: &mut Vec<u8>) {
         out.extend_from_slice(if text == "-0" { b"0" } else { text.as_bytes() });
         return;
     }
-    let Ok(float) = text.parse::<f64>() else { return out.extend_from_slice(text.as_bytes()) };
+    let Ok(float) = text.parse::<f64>() else {
+        return out.extend_from_slice(text.as_bytes());
+    };
     if float == 0.0 {
         // Go's JSON encoder prints minus zero as `-0`, which reads as the integer zero.
         return out.push(b'0');
@@ -30,7 +32,9 @@ pub(super) fn write(text: &str, out: &mut Vec<u8>) {
 /// The shortest digits that read back, in `%e` form when the exponent is below -4 or above 5.
 fn general(float: f64, out: &mut Vec<u8>) {
     let scientific = format!("{float:e}");
-    let Some((digits, exponent)) = scientific.split_once('e') else { return out.extend_from_slice(scientific.as_bytes()) };
+    let Some((digits, exponent)) = scientific.split_once('e') else {
+        return out.extend_from_slice(scientific.as_bytes());
+    };
     let exponent: i32 = exponent.parse().unwrap_or(0);
     if (-4..6).contains(&exponent) {
         let _ = write!(out, "{float}");

@@ -5,7 +5,9 @@
 /// Whether an unquoted `text` would be read as null, a bool, a number, a time or a merge key, or should be quoted because other
 /// readers do so.
 pub(super) fn resolves_to_other(text: &str) -> bool {
-    let Some(&first) = text.as_bytes().first() else { return true };
+    let Some(&first) = text.as_bytes().first() else {
+        return true;
+    };
     match first {
         b'+' | b'-' | b'0'..=b'9' => is_named(text) || is_time(text) || is_number(text) || is_sexagesimal(text),
         b'.' => is_named(text) || (is_decimal(text) && in_range(text)),
@@ -17,9 +19,44 @@ pub(super) fn resolves_to_other(text: &str) -> bool {
 fn is_named(text: &str) -> bool {
     matches!(
         text,
-        "y" | "Y" | "yes" | "Yes" | "YES" | "true" | "True" | "TRUE" | "on" | "On" | "ON" | "n" | "N" | "no" | "No" | "NO" | "false"
-            | "False" | "FALSE" | "off" | "Off" | "OFF" | "~" | "null" | "Null" | "NULL" | ".nan" | ".NaN" | ".NAN" | ".inf" | ".Inf"
-            | ".INF" | "+.inf" | "+.Inf" | "+.INF" | "-.inf" | "-.Inf" | "-.INF" | "<<"
+        "y" | "Y"
+            | "yes"
+            | "Yes"
+            | "YES"
+            | "true"
+            | "True"
+            | "TRUE"
+            | "on"
+            | "On"
+            | "ON"
+            | "n"
+            | "N"
+            | "no"
+            | "No"
+            | "NO"
+            | "false"
+            | "False"
+            | "FALSE"
+            | "off"
+            | "Off"
+            | "OFF"
+            | "~"
+            | "null"
+            | "Null"
+            | "NULL"
+            | ".nan"
+            | ".NaN"
+            | ".NAN"
+            | ".inf"
+            | ".Inf"
+            | ".INF"
+            | "+.inf"
+            | "+.Inf"
+            | "+.INF"
+            | "-.inf"
+            | "-.Inf"
+            | "-.INF"
+            | "<<"
     )
 }
 
@@ -27,9 +64,8 @@ fn is_number(text: &str) -> bool {
     let plain: String = text.chars().filter(|&c| c != '_').collect();
     let unsigned = plain.strip_prefix(['+', '-']).unwrap_or(&plain);
     let lower = unsigned.to_ascii_lowercase();
-    let integer = |digits: &str, radix| {
-        !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_alphanumeric()) && u64::from_str_radix(digits, radix).is_ok()
-    };
+    let integer =
+        |digits: &str, radix| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_alphanumeric()) && u64::from_str_radix(digits, radix).is_ok();
     let based = if let Some(digits) = lower.strip_prefix("0x") {
         integer(digits, 16)
     } else if let Some(digits) = lower.strip_prefix("0b") {
@@ -79,7 +115,9 @@ fn is_sexagesimal(text: &str) -> bool {
         return false;
     }
     let groups: Vec<&str> = groups.collect();
-    let Some((last, middle)) = groups.split_last() else { return false };
+    let Some((last, middle)) = groups.split_last() else {
+        return false;
+    };
     let (last, fraction) = last.split_once('.').unwrap_or((last, ""));
     let group = |text: &str| match text.as_bytes() {
         [unit] => unit.is_ascii_digit(),
@@ -104,10 +142,18 @@ fn is_time(text: &str) -> bool {
 
 fn is_date(text: &str) -> bool {
     let parts: Vec<&str> = text.split('-').collect();
-    let [year, month, day] = parts.as_slice() else { return false };
-    let (Some(month), Some(day)) = (small(month), small(day)) else { return false };
-    let Ok(year) = year.parse::<i16>() else { return false };
-    let (Ok(month), Ok(day)) = (i8::try_from(month), i8::try_from(day)) else { return false };
+    let [year, month, day] = parts.as_slice() else {
+        return false;
+    };
+    let (Some(month), Some(day)) = (small(month), small(day)) else {
+        return false;
+    };
+    let Ok(year) = year.parse::<i16>() else {
+        return false;
+    };
+    let (Ok(month), Ok(day)) = (i8::try_from(month), i8::try_from(day)) else {
+        return false;
+    };
     jiff::civil::Date::new(year, month, day).is_ok()
 }
 
@@ -116,7 +162,9 @@ fn is_time_of_day(text: &str, zoned: bool) -> bool {
         if let Some(clock) = text.strip_suffix('Z') {
             (clock, true)
         } else {
-            let Some(at) = text.rfind(['+', '-']) else { return false };
+            let Some(at) = text.rfind(['+', '-']) else {
+                return false;
+            };
             let zone = text.get(at + 1..).unwrap_or_default();
             let fits = zone.split_once(':').is_some_and(|(h, m)| h.len() == 2 && m.len() == 2 && small(h).is_some() && small(m).is_some());
             (text.get(..at).unwrap_or_default(), fits)
@@ -126,7 +174,9 @@ fn is_time_of_day(text: &str, zoned: bool) -> bool {
     };
     let (clock, fraction) = clock.split_once('.').map_or((clock, None), |(clock, fraction)| (clock, Some(fraction)));
     let parts: Vec<&str> = clock.split(':').collect();
-    let [hour, minute, second] = parts.as_slice() else { return false };
+    let [hour, minute, second] = parts.as_slice() else {
+        return false;
+    };
     zone_fits
         && small(hour).is_some_and(|n| n < 24)
         && small(minute).is_some_and(|n| n < 60)
@@ -149,8 +199,35 @@ mod tests {
     #[test]
     fn words_that_need_quotes() {
         for text in [
-            "", "y", "No", "ON", "null", "~", ".inf", "-.INF", "1", "-1", "+1", "1_000", "0x1F", "0b11", "0b_1", "0o17", "017", "08", "1.", ".5",
-            "1e3", "1.5E-3", "685_230.15", "2001-1-1", "2001-12-14T21:59:43.1-05:00", "2001-12-14 21:59:43", "1:30", "190:20:30.15", "<<",
+            "",
+            "y",
+            "No",
+            "ON",
+            "null",
+            "~",
+            ".inf",
+            "-.INF",
+            "1",
+            "-1",
+            "+1",
+            "1_000",
+            "0x1F",
+            "0b11",
+            "0b_1",
+            "0o17",
+            "017",
+            "08",
+            "1.",
+            ".5",
+            "1e3",
+            "1.5E-3",
+            "685_230.15",
+            "2001-1-1",
+            "2001-12-14T21:59:43.1-05:00",
+            "2001-12-14 21:59:43",
+            "1:30",
+            "190:20:30.15",
+            "<<",
         ] {
             assert!(resolves_to_other(text), "{text}");
         }
@@ -158,7 +235,31 @@ mod tests {
 
     #[test]
     fn words_that_are_strings_anyway() {
-        for text in ["a", "yes!", "nope", "1a", "1.2.3", "v1", "0x", "0xZ", "2001-13-01", "2001-02-30", "1:60:x", "-", "+", "--1", "1e400", "on1", "10.0.0.1", "100m", "1Gi", "<", ".", "..", "1:99"] {
+        for text in [
+            "a",
+            "yes!",
+            "nope",
+            "1a",
+            "1.2.3",
+            "v1",
+            "0x",
+            "0xZ",
+            "2001-13-01",
+            "2001-02-30",
+            "1:60:x",
+            "-",
+            "+",
+            "--1",
+            "1e400",
+            "on1",
+            "10.0.0.1",
+            "100m",
+            "1Gi",
+            "<",
+            ".",
+            "..",
+            "1:99",
+        ] {
             assert!(!resolves_to_other(text), "{text}");
         }
     }

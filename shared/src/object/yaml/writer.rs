@@ -314,7 +314,8 @@ static SAFE: [bool; 256] = {
     let mut at = 0;
     while at < 256 {
         let byte = at as u8;
-        safe[at] = byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'/' | b'=' | b'+' | b'@' | b'%' | b'(' | b')' | b';' | b'$' | b',' | b'?');
+        safe[at] = byte.is_ascii_alphanumeric()
+            || matches!(byte, b'-' | b'_' | b'.' | b'/' | b'=' | b'+' | b'@' | b'%' | b'(' | b')' | b';' | b'$' | b',' | b'?');
         at += 1;
     }
     safe
@@ -322,7 +323,9 @@ static SAFE: [bool; 256] = {
 
 fn value_style(text: &str) -> Style {
     let bytes = text.as_bytes();
-    let Some(&first) = bytes.first() else { return Style::Double };
+    let Some(&first) = bytes.first() else {
+        return Style::Double;
+    };
     if first.is_ascii_alphabetic() && bytes.iter().all(|&byte| SAFE.get(usize::from(byte)).copied().unwrap_or(false)) {
         return if resolves_to_other(text) { Style::Double } else { Style::Plain };
     }

@@ -1,0 +1,105 @@
+//! What can go wrong with a repository, said so that a person knows what to do.
+
+use super::format::FormatError;
+use crate::{object::ObjectError, store::StoreError};
+
+/// An error of a repository.
+#[derive(Debug, thiserror::Error)]
+pub enum RepositoryError {
+    /// The store failed.
+    #[error("the store of the repository failed")]
+    Store(#[from] StoreError),
+    /// Nothing there.
+    #[error("there is no repository at {place}; create one with `repo init`")]
+    NotARepository {
+        /// Where it was looked for.
+        place: String,
+    },
+    /// Somebody made one already.
+    #[error("there is a repository at {place} already")]
+    AlreadyExists {
+        /// Where.
+        place: String,
+    },
+    /// No key opens with this password.
+    #[error("wrong password for the repository at {place}: none of its {keys} keys opens with it; check --password-file")]
+    WrongPassword {
+        /// Where.
+        place: String,
+        /// Number of readable keys.
+        keys: usize,
+    },
+    /// Written by a newer program.
+    #[error("the repository at {place} needs {found}, this program supports {supported}; use a newer kubectl-kubestash")]
+    Unsupported {
+        /// Where.
+        place: String,
+        /// The version or feature found.
+        found: String,
+        /// What is supported.
+        supported: String,
+    },
+    /// Stored bytes are not what was written.
+    #[error("{object} is damaged: {reason}; run `check` to see which snapshots it hits")]
+    Damaged {
+        /// The stored object or block.
+        object: String,
+        /// What does not fit.
+        reason: FormatError,
+    },
+    /// A stored object is gone.
+    #[error("{object} is missing from the repository; run `check` to see which snapshots it hits")]
+    Missing {
+        /// The stored object or block.
+        object: String,
+    },
+    /// The password opens the general key only.
+    #[error("this password does not open the values of Secrets; use one with full access")]
+    NeedsSensitiveKey,
+    /// The caller broke the order of a kind.
+    #[error("objects of {kind} are out of order: {key} after {previous}")]
+    OutOfOrder {
+        /// The kind.
+        kind: String,
+        /// The object that came too late.
+        key: String,
+        /// The one before.
+        previous: String,
+    },
+    /// An object that cannot be stored.
+    #[error("cannot read {object} as the API server sent it")]
+    Object {
+        /// The object.
+        object: String,
+        /// What is wrong with it.
+        #[source]
+        source: ObjectError,
+    },
+    /// The key must stay.
+    #[error("key {id} is the last one with full access; add another before you remove it")]
+    LastKey {
+        /// The key.
+        id: String,
+    },
+    /// No such key or snapshot.
+    #[error("the repository has no {what}")]
+    NotFound {
+        /// What was asked for.
+        what: String,
+    },
+    /// Randomness, threads or memory of this machine.
+    #[error("this machine failed: {0}")]
+    Machine(String),
+}
+
+impl RepositoryError {
+    pub(crate) fn damaged(object: impl Into<String>) -> impl FnOnce(FormatError) -> Self {
+        let object = object.into();
+        move |reason| Self::Damaged { object, reason }
+    }
+
+    /// Whether stored data is damaged or gone, so that other data may still be read.
+    pub fn is_damage(&self) -> bool {
+        matches!(self, Self::Damaged { .. } | Self::Missing { .. })
+    }
+}

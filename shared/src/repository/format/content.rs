@@ -1,0 +1,109 @@
+//! What is sealed: a codec byte, the raw length, and the bytes, compressed or not.
+//!
+//! offset 0, 1 byte: codec, 0 as is, 1 zstd, 2 zstd with a dictionary; offset 1, 4 bytes: raw length; with codec 2 the 32 bytes of the
+//! dictionary's block id; then the payload, one zstd frame or the raw bytes.
+
+use super::{BlockId, FormatError, MAX_BLOCK, bytes::Reader};
+
+const RAW: u8 = 0;
+const ZSTD: u8 = 1;
+const ZSTD_DICTIONARY: u8 = 2;
+const LEVEL: i32 = 9;
+
+/// A compressor that keeps its memory between blocks.
+pub(crate) struct Compressor(zstd::bulk::Compressor<'static>);
+
+impl Compressor {
+    pub(crate) fn new() -> std::io::Result<Self> {
+        zstd::bulk::Compressor::new(LEVEL).map(Self)
+    }
+
+    /// Encodes raw bytes, compressed where that is smaller.
+    pub(crate) fn encode(&mut self, raw: &[u8]) -> Vec<u8> {
+        match self.0.compress(raw) {
+            Ok(packed) if packed.len() < raw.len() => encoded(ZSTD, raw.len(), &packed),
+            _ => encode_raw(raw),
+        }
+    }
+}
+
+/// Encodes bytes that do not compress.
+pub(crate) fn encode_raw(raw: &[u8]) -> Vec<u8> {
+    encoded(RAW, raw.len(), raw)
+}
+
+fn encoded(codec: u8, raw_length: usize, payload: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(5 + payload.len());
+    out.push(codec);
+    out.extend_from_slice(&u32::try_from(raw_length).unwrap_or(u32::MAX).to_le_bytes());
+    out.extend_from_slice(payload);
+    out
+}
+
+/// The dictionary that must be at hand to decode these bytes.
+pub(crate) fn dictionary(encoded: &[u8]) -> Result<Option<BlockId>, FormatError> {
+    let mut reader = Reader::new(encoded);
+    let codec = reader.byte()?;
+    reader.u32()?;
+    if codec == ZSTD_DICTIONARY { reader.id().map(Some) } else { Ok(None) }
+}
+
+/// Decodes. Never reserves more than the stated raw length, which is bounded first.
+pub(crate) fn decode(encoded: &[u8], dictionary: Option<&[u8]>) -> Result<Vec<u8>, FormatError> {
+    let mut reader = Reader::new(encoded);
+    let codec = reader.byte()?;
+    let raw_length = reader.u32()? as usize;
+    if raw_length > MAX_BLOCK {
+        return Err(FormatError::TooLarge { what: "the raw length", found: raw_length as u64, maximum: MAX_BLOCK as u64 });
+    }
+    let wrong = |_| FormatError::Invalid("bytes that do not decompress");
+    let payload = encoded.get(5..).unwrap_or_default();
+    let raw = match codec {
+        RAW => payload.to_vec(),
+        ZSTD => decompress(payload, raw_length, None).map_err(wrong)?,
+        ZSTD_DICTIONARY => {
+            let dictionary = dictionary.ok_or(FormatError::Invalid("a block whose dictionary is missing"))?;
+            decompress(payload.get(32..).unwrap_or_default(), raw_length, Some(dictionary)).map_err(wrong)?
+        }
+        _ => return Err(FormatError::Invalid("an unknown codec")),
+    };
+    if raw.len() != raw_length {
+        return Err(FormatError::Invalid("another number of bytes than it states"));
+    }
+    Ok(raw)
+}
+
+/// Reserves what zstd's own frame header promises, and at most the stated length: a tiny frame cannot claim much memory.
+fn decompress(payload: &[u8], raw_length: usize, dictionary: Option<&[u8]>) -> std::io::Result<Vec<u8>> {
+    let mut decompressor = match dictionary {
+        Some(dictionary) => zstd::bulk::Decompressor::with_dictionary(dictionary)?,
+        None => zstd::bulk::Decompressor::new()?,
+    };
+    decompressor.decompress(payload, raw_length)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn content_reads_back() {
+        let mut compressor = Compressor::new().unwrap();
+        for raw in [Vec::new(), b"a".to_vec(), b"abc".repeat(1000)] {
+            let encoded = compressor.encode(&raw);
+            assert_eq!(decode(&encoded, None).unwrap(), raw);
+        }
+        assert!(compressor.encode(&b"abc".repeat(1000)).len() < 100);
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..100)) {
+            let _ = decode(&bytes, Some(b"dictionary"));
+            let _ = dictionary(&bytes);
+        }
+    }
+}

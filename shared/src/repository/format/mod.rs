@@ -1,0 +1,127 @@
+//! The bytes of a repository, version 1. `docs/format.md` is the specification; these modules are its code: bytes in, values out.
+
+pub(crate) mod bytes;
+pub(crate) mod content;
+pub(crate) mod pack;
+pub(crate) mod segment;
+pub(crate) mod top;
+
+use std::fmt;
+
+/// The format this program reads and writes.
+pub const VERSION: u32 = 1;
+/// Raw bytes of one kind and class after which a block is closed.
+pub(crate) const BLOCK_TARGET: usize = 256 << 10;
+/// No block holds more raw bytes: one object may be larger than [`BLOCK_TARGET`], and tables grow with the snapshot.
+pub(crate) const MAX_BLOCK: usize = 64 << 20;
+/// A pack is closed when it reaches this many bytes.
+pub(crate) const PACK_TARGET: usize = 8 << 20;
+/// No pack is larger.
+pub(crate) const MAX_PACK: u64 = 256 << 20;
+/// Rows of one catalog segment.
+pub(crate) const SEGMENT_ROWS: usize = 4096;
+/// Rows of one catalog.
+pub(crate) const MAX_ROWS: usize = 64 << 20;
+
+/// Name of a block: keyed BLAKE3 of its raw bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct BlockId(pub [u8; 32]);
+
+impl fmt::Display for BlockId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex(&self.0))
+    }
+}
+
+impl fmt::Debug for BlockId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+/// What a block holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub(crate) enum Content {
+    Manifest = 0,
+    Rest = 1,
+    Redacted = 2,
+    Segment = 3,
+    Top = 4,
+    Dictionary = 5,
+}
+
+/// Content and key of a block, one byte: the content, and bit 7 for the sensitive key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Class {
+    pub(crate) content: Content,
+    pub(crate) sensitive: bool,
+}
+
+impl Class {
+    pub(crate) const fn general(content: Content) -> Self {
+        Self { content, sensitive: false }
+    }
+
+    pub(crate) const fn to_byte(self) -> u8 {
+        self.content as u8 | if self.sensitive { 0x80 } else { 0 }
+    }
+
+    pub(crate) fn from_byte(byte: u8) -> Result<Self, FormatError> {
+        let content = match byte & 0x7F {
+            0 => Content::Manifest,
+            1 => Content::Rest,
+            2 => Content::Redacted,
+            3 => Content::Segment,
+            4 => Content::Top,
+            5 => Content::Dictionary,
+            _ => return Err(FormatError::Invalid("an unknown block class")),
+        };
+        Ok(Self { content, sensitive: byte & 0x80 != 0 })
+    }
+}
+
+/// Bytes that do not follow the format.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FormatError {
+    /// The bytes end too early.
+    #[error("it ends too early")]
+    Truncated,
+    /// A size or count is above its maximum.
+    #[error("{what} is {found}, above the maximum of {maximum}")]
+    TooLarge {
+        /// Which size or count.
+        what: &'static str,
+        /// The number found.
+        found: u64,
+        /// The number allowed.
+        maximum: u64,
+    },
+    /// The authentication tag does not fit: changed, or under another key.
+    #[error("its content was changed or damaged (authentication failed)")]
+    Forged,
+    /// Anything else.
+    #[error("it holds {0}")]
+    Invalid(&'static str),
+}
+
+/// Lower-case hex digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digit = |nibble: u8| char::from(DIGITS.get(usize::from(nibble)).copied().unwrap_or(b'0'));
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+}
+
+/// The bytes that lower-case hex digits stand for.
+pub(crate) fn unhex(text: &str) -> Option<Vec<u8>> {
+    let digit = |byte: u8| match byte {
+        b'0'..=b'9' => Some(byte - b'0'),
+        b'a'..=b'f' => Some(byte - b'a' + 10),
+        _ => None,
+    };
+    let pairs = text.as_bytes().chunks_exact(2);
+    if !pairs.remainder().is_empty() {
+        return None;
+    }
+    pairs.map(|pair| Some(digit(*pair.first()?)? << 4 | digit(*pair.get(1)?)?)).collect()
+}

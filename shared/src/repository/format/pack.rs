@@ -1,0 +1,126 @@
+//! Packs and the index: which block is where.
+//!
+//! A pack is sealed blocks back to back, the sealed footer, 4 bytes with the footer's length, and 8 bytes of magic. Footer and index
+//! list blocks alike: id (32 bytes), class (1), offset, stored length, raw length (varints).
+
+use super::{
+    BlockId, Class, FormatError, MAX_BLOCK, MAX_PACK,
+    bytes::{Reader, put_varint},
+};
+
+pub(crate) const MAGIC: &[u8; 8] = b"KSTPACK1";
+/// Length and magic at the end of a pack.
+pub(crate) const TRAILER: usize = 12;
+const INDEX_VERSION: u8 = 1;
+const MAX_ENTRIES: usize = 1 << 20;
+const MAX_PACKS: usize = 1 << 20;
+
+/// One block of a pack.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PackEntry {
+    pub(crate) id: BlockId,
+    pub(crate) class: Class,
+    pub(crate) offset: u64,
+    pub(crate) stored: u32,
+    pub(crate) raw: u32,
+}
+
+/// A pack as the index knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PackInfo {
+    /// BLAKE3 of the stored bytes.
+    pub(crate) hash: [u8; 32],
+    /// Stored bytes, footer included.
+    pub(crate) size: u64,
+    pub(crate) entries: Vec<PackEntry>,
+}
+
+pub(crate) fn encode_entries(entries: &[PackEntry]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(entries.len() * 48 + 4);
+    put_entries(&mut out, entries);
+    out
+}
+
+fn put_entries(out: &mut Vec<u8>, entries: &[PackEntry]) {
+    put_varint(out, entries.len() as u64);
+    for entry in entries {
+        out.extend_from_slice(&entry.id.0);
+        out.push(entry.class.to_byte());
+        put_varint(out, entry.offset);
+        put_varint(out, u64::from(entry.stored));
+        put_varint(out, u64::from(entry.raw));
+    }
+}
+
+pub(crate) fn decode_entries(bytes: &[u8]) -> Result<Vec<PackEntry>, FormatError> {
+    read_entries(&mut Reader::new(bytes))
+}
+
+fn read_entries(reader: &mut Reader<'_>) -> Result<Vec<PackEntry>, FormatError> {
+    let count = reader.count("the number of blocks in a pack", MAX_ENTRIES)?;
+    let mut entries = Vec::new();
+    for _ in 0..count {
+        let (id, class) = (reader.id()?, Class::from_byte(reader.byte()?)?);
+        let offset = reader.varint()?;
+        let (stored, raw) = (reader.varint_u32()?, reader.varint_u32()?);
+        let end = offset.checked_add(u64::from(stored)).unwrap_or(u64::MAX);
+        if end > MAX_PACK || raw as usize > MAX_BLOCK {
+            return Err(FormatError::TooLarge { what: "the end of a block in its pack", found: end, maximum: MAX_PACK });
+        }
+        entries.push(PackEntry { id, class, offset, stored, raw });
+    }
+    Ok(entries)
+}
+
+pub(crate) fn encode_index(packs: &[PackInfo]) -> Vec<u8> {
+    let mut out = vec![INDEX_VERSION];
+    put_varint(&mut out, packs.len() as u64);
+    for pack in packs {
+        out.extend_from_slice(&pack.hash);
+        put_varint(&mut out, pack.size);
+        put_entries(&mut out, &pack.entries);
+    }
+    out
+}
+
+pub(crate) fn decode_index(bytes: &[u8]) -> Result<Vec<PackInfo>, FormatError> {
+    let mut reader = Reader::new(bytes);
+    if reader.byte()? != INDEX_VERSION {
+        return Err(FormatError::Invalid("an index of another version"));
+    }
+    let count = reader.count("the number of packs", MAX_PACKS)?;
+    let mut packs = Vec::new();
+    for _ in 0..count {
+        let (hash, size) = (reader.array()?, reader.varint()?);
+        packs.push(PackInfo { hash, size, entries: read_entries(&mut reader)? });
+    }
+    Ok(packs)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::{super::Content, *};
+
+    #[test]
+    fn an_index_reads_back() {
+        let entry =
+            |n: u8| PackEntry { id: BlockId([n; 32]), class: Class { content: Content::Rest, sensitive: true }, offset: 300, stored: 70_000, raw: 5 };
+        let packs = vec![PackInfo { hash: [7; 32], size: 1 << 33, entries: vec![entry(1), entry(2)] }];
+        let bytes = encode_index(&packs);
+        assert_eq!(decode_index(&bytes).unwrap(), packs);
+        for length in 0..bytes.len() {
+            assert!(decode_index(bytes.get(..length).unwrap()).is_err());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = decode_index(&bytes);
+            let _ = decode_entries(&bytes);
+        }
+    }
+}

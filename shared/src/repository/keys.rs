@@ -1,0 +1,266 @@
+//! Key files: a password wraps the data keys.
+
+use argon2::{Algorithm, Argon2, Params, Version};
+use chacha20poly1305::{
+    KeyInit as _, XChaCha20Poly1305, XNonce,
+    aead::{Aead as _, Payload},
+};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use super::{
+    RepositoryError,
+    crypto::{DataKey, KeyRing, random},
+    format::{FormatError, hex, unhex},
+};
+
+/// Memory above this is refused: a hostile key file must not take the machine down.
+const MAX_MEMORY_KIB: u32 = 256 << 10;
+const MAX_ITERATIONS: u32 = 16;
+const MAX_PARALLELISM: u32 = 8;
+
+/// A password. Never printed, wiped from memory when dropped.
+#[derive(Clone)]
+pub struct Password(Zeroizing<String>);
+
+impl Password {
+    /// Takes a password as it is, without line breaks at its end.
+    pub fn new(text: impl Into<String>) -> Self {
+        let text = Zeroizing::new(text.into());
+        Self(Zeroizing::new(text.trim_end_matches(['\n', '\r']).to_owned()))
+    }
+
+    /// Makes a random one of 256 bits.
+    ///
+    /// # Errors
+    /// `Machine` when the system has no randomness.
+    pub fn generate() -> Result<Self, RepositoryError> {
+        Ok(Self(Zeroizing::new(hex(&random::<32>()?))))
+    }
+
+    /// Whether nothing was given.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The password itself, for writing a key file or handing it to a child process.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Password {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Password")
+    }
+}
+
+/// How much a password opens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Access {
+    /// Everything.
+    Full,
+    /// Everything but the values of Secrets and of kinds named sensitive.
+    General,
+}
+
+/// Cost of turning a password into a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeyCost {
+    memory_kib: u32,
+    iterations: u32,
+    parallelism: u32,
+}
+
+impl Default for KeyCost {
+    /// Argon2id with 64 MiB and 3 passes: fits a pod of 128 MiB, and costs a guesser the same.
+    fn default() -> Self {
+        Self { memory_kib: 64 << 10, iterations: 3, parallelism: 1 }
+    }
+}
+
+impl KeyCost {
+    /// Next to nothing, for tests and for repositories in memory.
+    pub const CHEAP: Self = Self { memory_kib: 32, iterations: 1, parallelism: 1 };
+}
+
+/// What is told about a key without opening it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct KeyInfo {
+    /// Its name in the repository.
+    pub id: String,
+    /// What its owner called it.
+    pub label: String,
+    /// When it was added.
+    pub created: Timestamp,
+    /// What it opens.
+    pub access: Access,
+    /// Whether this is the key that opened the repository.
+    pub current: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Kdf {
+    name: String,
+    memory_kib: u32,
+    iterations: u32,
+    parallelism: u32,
+    salt: String,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(crate) struct KeyFile {
+    version: u32,
+    pub(crate) label: String,
+    pub(crate) created: Timestamp,
+    pub(crate) access: Access,
+    kdf: Kdf,
+    nonce: String,
+    wrapped: String,
+    /// BLAKE3 of the wrapped bytes: tells a damaged file from a wrong password.
+    checksum: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Wrapped {
+    general: Vec<WrappedKey>,
+    #[serde(default)]
+    sensitive: Vec<WrappedKey>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct WrappedKey {
+    id: String,
+    key: String,
+}
+
+impl Drop for WrappedKey {
+    fn drop(&mut self) {
+        zeroize::Zeroize::zeroize(&mut self.key);
+    }
+}
+
+fn wrapping_cipher(password: &Password, kdf: &Kdf) -> Result<XChaCha20Poly1305, FormatError> {
+    let bounded = |what, found: u32, maximum: u32| {
+        if found > maximum { Err(FormatError::TooLarge { what, found: found.into(), maximum: maximum.into() }) } else { Ok(()) }
+    };
+    bounded("the memory of the key derivation in KiB", kdf.memory_kib, MAX_MEMORY_KIB)?;
+    bounded("the number of passes of the key derivation", kdf.iterations, MAX_ITERATIONS)?;
+    bounded("the parallelism of the key derivation", kdf.parallelism, MAX_PARALLELISM)?;
+    if kdf.name != "argon2id" {
+        return Err(FormatError::Invalid("an unknown key derivation"));
+    }
+    let params = Params::new(kdf.memory_kib, kdf.iterations, kdf.parallelism, Some(32))
+        .map_err(|_| FormatError::Invalid("impossible parameters of the key derivation"))?;
+    let salt = unhex(&kdf.salt).ok_or(FormatError::Invalid("a salt that is not hex"))?;
+    let mut key = Zeroizing::new([0; 32]);
+    Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
+        .hash_password_into(password.0.as_bytes(), &salt, &mut *key)
+        .map_err(|_| FormatError::Invalid("impossible parameters of the key derivation"))?;
+    Ok(XChaCha20Poly1305::new((&*key).into()))
+}
+
+/// The wrapped keys are bound to the file's name and the repository.
+fn binding(id: &str, repository: &str) -> Vec<u8> {
+    format!("kubestash key {id} of {repository}").into_bytes()
+}
+
+impl KeyFile {
+    pub(crate) fn seal(
+        ring: &KeyRing,
+        password: &Password,
+        cost: KeyCost,
+        (id, repository): (&str, &str),
+        label: &str,
+        created: Timestamp,
+    ) -> Result<Vec<u8>, RepositoryError> {
+        let kdf = Kdf {
+            name: "argon2id".to_owned(),
+            memory_kib: cost.memory_kib,
+            iterations: cost.iterations,
+            parallelism: cost.parallelism,
+            salt: hex(&random::<16>()?),
+        };
+        let failed = |what: &str| RepositoryError::Machine(format!("a key cannot be made: {what}"));
+        let wrap = |keys: &[DataKey]| keys.iter().map(|key| WrappedKey { id: hex(&key.id), key: hex(&*key.secret) }).collect();
+        let keys = Wrapped { general: wrap(&ring.general), sensitive: wrap(&ring.sensitive) };
+        let plain = Zeroizing::new(serde_json::to_vec(&keys).map_err(|_| failed("encoding"))?);
+        let nonce = random::<24>()?;
+        let wrapped = wrapping_cipher(password, &kdf)
+            .map_err(|error| failed(&error.to_string()))?
+            .encrypt(&XNonce::from(nonce), Payload { msg: &plain, aad: &binding(id, repository) })
+            .map_err(|_| failed("encryption"))?;
+        let access = if ring.sensitive.is_empty() { Access::General } else { Access::Full };
+        let file = Self {
+            version: 1,
+            label: label.to_owned(),
+            created,
+            access,
+            kdf,
+            nonce: hex(&nonce),
+            checksum: blake3::hash(&wrapped).to_hex().to_string(),
+            wrapped: hex(&wrapped),
+        };
+        serde_json::to_vec_pretty(&file).map_err(|_| failed("encoding"))
+    }
+
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, FormatError> {
+        let file: Self = serde_json::from_slice(bytes).map_err(|_| FormatError::Invalid("something that is not a key"))?;
+        if file.version != 1 {
+            return Err(FormatError::Invalid("a key of another version"));
+        }
+        let wrapped = unhex(&file.wrapped).ok_or(FormatError::Invalid("a key that is not hex"))?;
+        if blake3::hash(&wrapped).to_hex().as_str() != file.checksum {
+            return Err(FormatError::Forged);
+        }
+        Ok(file)
+    }
+
+    /// The data keys, or `None` for a wrong password.
+    pub(crate) fn open(&self, password: &Password, id: &str, repository: &str) -> Result<Option<KeyRing>, FormatError> {
+        let wrong = FormatError::Invalid("a key that is not hex");
+        let nonce: [u8; 24] = unhex(&self.nonce).and_then(|nonce| nonce.try_into().ok()).ok_or(wrong.clone())?;
+        let wrapped = unhex(&self.wrapped).ok_or(wrong.clone())?;
+        let cipher = wrapping_cipher(password, &self.kdf)?;
+        let Ok(plain) = cipher.decrypt(&XNonce::from(nonce), Payload { msg: &wrapped, aad: &binding(id, repository) }) else {
+            return Ok(None);
+        };
+        let plain = Zeroizing::new(plain);
+        let keys: Wrapped = serde_json::from_slice(&plain).map_err(|_| wrong.clone())?;
+        let unwrap = |keys: &[WrappedKey]| {
+            let key = |key: &WrappedKey| Some(DataKey::new(unhex(&key.id)?.try_into().ok()?, unhex(&key.key)?.try_into().ok()?));
+            keys.iter().map(|wrapped| key(wrapped).ok_or(FormatError::Invalid("a data key of the wrong length"))).collect::<Result<Vec<_>, _>>()
+        };
+        let ring = KeyRing { general: unwrap(&keys.general)?, sensitive: unwrap(&keys.sensitive)? };
+        if ring.general.is_empty() { Err(FormatError::Invalid("a key that opens nothing")) } else { Ok(Some(ring)) }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_opens_with_its_password_only() {
+        let ring = KeyRing::generate().unwrap();
+        let (right, wrong) = (Password::new("right\n"), Password::new("wrong"));
+        let bytes = KeyFile::seal(&ring, &right, KeyCost::CHEAP, ("k", "r"), "laptop", Timestamp::UNIX_EPOCH).unwrap();
+        let file = KeyFile::decode(&bytes).unwrap();
+        assert!(file.open(&wrong, "k", "r").unwrap().is_none());
+        assert!(file.open(&right, "other", "r").unwrap().is_none());
+        let opened = file.open(&right, "k", "r").unwrap().unwrap();
+        assert_eq!(*opened.general[0].secret, *ring.general[0].secret);
+        assert_eq!(file.access, Access::Full);
+    }
+
+    #[test]
+    fn costs_of_a_hostile_file_are_bounded() {
+        let ring = KeyRing::generate().unwrap();
+        let bytes = KeyFile::seal(&ring, &Password::new("p"), KeyCost::CHEAP, ("k", "r"), "", Timestamp::UNIX_EPOCH).unwrap();
+        let text = String::from_utf8(bytes).unwrap().replace("\"memory_kib\": 32", "\"memory_kib\": 4000000000");
+        assert!(KeyFile::decode(text.as_bytes()).unwrap().open(&Password::new("p"), "k", "r").is_err());
+    }
+}

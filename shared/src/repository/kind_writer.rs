@@ -1,0 +1,295 @@
+//! Writing the objects of one kind.
+
+use std::{cmp::Ordering, collections::HashMap, sync::Arc};
+
+use super::{
+    RepositoryError,
+    format::{
+        BLOCK_TARGET, Class, Content, SEGMENT_ROWS,
+        segment::{self, Lengths, Place, SegmentRow},
+        top::{LayerKind, SegmentRef},
+    },
+    layers::{MergedRows, block_of},
+    root::Stats,
+    snapshot::decode_segment,
+    writer::Shared,
+};
+use crate::object::{KindInfo, Parts, Sensitivity, TypeMeta, split};
+
+/// Rows of the parent, walked beside the items.
+struct Parent {
+    rows: MergedRows<'static>,
+    head: Option<(usize, SegmentRow)>,
+    /// Same version and kind: an item with the same bytes is the same object.
+    same_type: bool,
+}
+
+/// A block that is being filled, and the rows that point into it.
+struct OpenBlock {
+    class: Class,
+    raw: Vec<u8>,
+    rows: Vec<usize>,
+}
+
+/// Takes the objects of one kind in the order of `namespace/name`. Blocks its thread; not for async threads.
+///
+/// Dropping it without [`KindWriter::finish`] leaves the kind out of the snapshot, so that it can be started again.
+pub struct KindWriter {
+    shared: Arc<Shared>,
+    kind: KindInfo,
+    api_version: String,
+    sensitivity: Sensitivity,
+    parent: Option<Parent>,
+    manifest: OpenBlock,
+    rest: OpenBlock,
+    redacted: OpenBlock,
+    rows: Vec<SegmentRow>,
+    segments: Vec<SegmentRef>,
+    parts: Parts,
+    last_key: String,
+    stats: Stats,
+}
+
+impl KindWriter {
+    pub(super) fn new(shared: Arc<Shared>, kind: KindInfo) -> Self {
+        let sensitivity = shared.sensitivity(&kind);
+        let sensitive = sensitivity != Sensitivity::Open;
+        let open = |content, sensitive| OpenBlock { class: Class { content, sensitive }, raw: Vec::new(), rows: Vec::new() };
+        Self {
+            api_version: kind.api_version(),
+            parent: Self::open_parent(&shared, &kind),
+            sensitivity,
+            manifest: open(Content::Manifest, sensitive),
+            rest: open(Content::Rest, sensitive),
+            redacted: open(Content::Redacted, false),
+            rows: Vec::new(),
+            segments: Vec::new(),
+            parts: Parts::default(),
+            last_key: String::new(),
+            stats: Stats::default(),
+            shared,
+            kind,
+        }
+    }
+
+    fn open_parent(shared: &Arc<Shared>, kind: &KindInfo) -> Option<Parent> {
+        let stored = shared.parent_tops.iter().rev().flat_map(|top| &top.kinds).find(|own| own.info.group_resource() == kind.group_resource())?;
+        let source = Arc::clone(shared);
+        let rows = MergedRows::new(
+            &shared.parent_tops,
+            kind,
+            Box::new(move |wanted| {
+                let raw = source.handle.block_on(source.repository.inner.blocks.get(wanted.block))?;
+                decode_segment(wanted, &HashMap::from([(wanted.block, raw)]))
+            }),
+        );
+        Some(Parent { rows, head: None, same_type: stored.info == *kind })
+    }
+
+    /// The parent's row of this key. Damage of the parent's catalog only costs the reuse.
+    fn parent_row(&mut self, key: &str) -> Result<Option<(usize, SegmentRow)>, RepositoryError> {
+        let Some(parent) = &mut self.parent else {
+            return Ok(None);
+        };
+        loop {
+            if parent.head.is_none() {
+                match parent.rows.next() {
+                    Ok(head) => parent.head = head,
+                    Err(error) if error.is_damage() => {
+                        self.parent = None;
+                        return Ok(None);
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+            match &parent.head {
+                None => return Ok(None),
+                Some((_, row)) => match row.key.as_str().cmp(key) {
+                    Ordering::Less => parent.head = None,
+                    Ordering::Equal => return Ok(parent.head.take()),
+                    Ordering::Greater => return Ok(None),
+                },
+            }
+        }
+    }
+
+    /// Adds one item of a LIST body.
+    ///
+    /// # Errors
+    /// `OutOfOrder` unless its key is above the last one; `Object` when it is not JSON; `Store` when a pack cannot be stored.
+    pub fn push(&mut self, namespace: Option<&str>, name: &str, item: &[u8]) -> Result<(), RepositoryError> {
+        let key = namespace.map_or_else(|| name.to_owned(), |namespace| format!("{namespace}/{name}"));
+        if key <= self.last_key {
+            return Err(RepositoryError::OutOfOrder { kind: self.kind.group_resource().to_string(), key, previous: self.last_key.clone() });
+        }
+        let sensitive = self.sensitivity != Sensitivity::Open;
+        let ring = &self.shared.repository.inner.ring;
+        let raw_hash = ring.hash(sensitive, item)?.first_chunk().map_or(0, |head| u64::from_le_bytes(*head));
+        let old = self.parent_row(&key)?.filter(|(_, row)| row.sensitive == sensitive);
+        let same_type = self.parent.as_ref().is_some_and(|parent| parent.same_type);
+        self.stats.objects += 1;
+        self.stats.raw_bytes += item.len() as u64;
+        match old {
+            Some((layer, old)) if same_type && old.raw_hash == raw_hash => {
+                self.stats.unchanged += 1;
+                self.keep(layer, old);
+            }
+            old => {
+                if old.is_some() {
+                    self.stats.changed += 1;
+                } else {
+                    self.stats.new += 1;
+                }
+                self.add(&key, item, raw_hash, old)?;
+            }
+        }
+        if let Some(row) = self.rows.last() {
+            let Lengths { manifest, status, server, .. } = row.lengths;
+            self.stats.logical_bytes += u64::from(manifest) + u64::from(status) + u64::from(server);
+        }
+        self.last_key = key;
+        if self.rows.len() >= SEGMENT_ROWS { self.flush() } else { Ok(()) }
+    }
+
+    /// Takes a row of the parent over: its blocks get their numbers in this layer.
+    fn keep(&mut self, layer: usize, mut row: SegmentRow) {
+        for place in [&mut row.manifest, &mut row.rest] {
+            self.shared.adopt(layer, place);
+        }
+        if row.lengths.redacted.is_some() {
+            self.shared.adopt(layer, &mut row.redacted);
+        }
+        self.rows.push(row);
+    }
+
+    fn add(&mut self, key: &str, item: &[u8], raw_hash: u64, old: Option<(usize, SegmentRow)>) -> Result<(), RepositoryError> {
+        let type_meta = TypeMeta { api_version: &self.api_version, kind: &self.kind.kind };
+        split(item, type_meta, self.sensitivity, &mut self.parts)
+            .map_err(|source| RepositoryError::Object { object: format!("{}/{key}", self.kind.group_resource()), source })?;
+        let sensitive = self.sensitivity != Sensitivity::Open;
+        let hash = self.shared.repository.inner.ring.hash(sensitive, &self.parts.manifest)?;
+        let manifest_hash = hash.first_chunk().copied().unwrap_or_default();
+        let length = |part: &[u8]| u32::try_from(part.len()).unwrap_or(u32::MAX);
+        let lengths = Lengths {
+            manifest: length(&self.parts.manifest),
+            status: length(&self.parts.status),
+            server: length(&self.parts.server),
+            redacted: self.parts.redacted.as_deref().map(length),
+        };
+        let mut row = SegmentRow { key: key.to_owned(), sensitive, raw_hash, manifest_hash, lengths, ..SegmentRow::default() };
+        let kept = old.filter(|(_, old)| old.manifest_hash == manifest_hash && old.lengths.redacted == lengths.redacted);
+        let at = self.rows.len();
+        if let Some((layer, old)) = kept {
+            (row.manifest, row.redacted) = (old.manifest, old.redacted);
+            self.shared.adopt(layer, &mut row.manifest);
+            if lengths.redacted.is_some() {
+                self.shared.adopt(layer, &mut row.redacted);
+            }
+            self.rows.push(row);
+        } else {
+            self.rows.push(row);
+            let manifest = std::mem::take(&mut self.parts.manifest);
+            self.append(Content::Manifest, at, &[&manifest])?;
+            self.parts.manifest = manifest;
+            if let Some(redacted) = self.parts.redacted.take() {
+                self.append(Content::Redacted, at, &[&redacted])?;
+            }
+        }
+        let (status, server) = (std::mem::take(&mut self.parts.status), std::mem::take(&mut self.parts.server));
+        self.append(Content::Rest, at, &[&status, &server])?;
+        (self.parts.status, self.parts.server) = (status, server);
+        Ok(())
+    }
+
+    fn open_block(&mut self, content: Content) -> &mut OpenBlock {
+        match content {
+            Content::Manifest => &mut self.manifest,
+            Content::Redacted => &mut self.redacted,
+            _ => &mut self.rest,
+        }
+    }
+
+    fn append(&mut self, content: Content, at: usize, pieces: &[&[u8]]) -> Result<(), RepositoryError> {
+        let length: usize = pieces.iter().map(|piece| piece.len()).sum();
+        let open = self.open_block(content);
+        if !open.raw.is_empty() && open.raw.len() + length > BLOCK_TARGET {
+            self.seal(content)?;
+        }
+        let open = self.open_block(content);
+        let offset = open.raw.len() as u32;
+        for piece in pieces {
+            open.raw.extend_from_slice(piece);
+        }
+        open.rows.push(at);
+        if let Some(row) = self.rows.get_mut(at) {
+            place_of(row, content).offset = offset;
+        }
+        Ok(())
+    }
+
+    /// Closes an open block and tells its rows the number.
+    fn seal(&mut self, content: Content) -> Result<(), RepositoryError> {
+        let shared = Arc::clone(&self.shared);
+        let open = self.open_block(content);
+        let (class, rows, raw) = (open.class, std::mem::take(&mut open.rows), std::mem::take(&mut open.raw));
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let number = shared.intern(shared.store_block_blocking(class, &raw)?);
+        for at in rows {
+            if let Some(row) = self.rows.get_mut(at) {
+                place_of(row, content).block = number;
+            }
+        }
+        let mut raw = raw;
+        raw.clear();
+        self.open_block(content).raw = raw;
+        Ok(())
+    }
+
+    /// Closes the open blocks and writes the rows so far as a segment.
+    fn flush(&mut self) -> Result<(), RepositoryError> {
+        for content in [Content::Manifest, Content::Rest, Content::Redacted] {
+            self.seal(content)?;
+        }
+        let Some(first) = self.rows.first() else {
+            return Ok(());
+        };
+        let first_key = first.key.clone();
+        let raw = segment::encode(&self.rows);
+        let block = self.shared.store_block_blocking(Class::general(Content::Segment), &raw)?;
+        self.segments.push(SegmentRef { block, rows: self.rows.len() as u32, first_key });
+        self.rows.clear();
+        Ok(())
+    }
+
+    /// Makes the kind part of the snapshot.
+    ///
+    /// # Errors
+    /// `Store` when a pack cannot be stored.
+    pub fn finish(mut self) -> Result<Stats, RepositoryError> {
+        self.flush()?;
+        self.shared.add_stats(&self.stats);
+        if !self.segments.is_empty() {
+            self.shared.add_kind(LayerKind { info: self.kind, segments: self.segments });
+        }
+        Ok(self.stats)
+    }
+}
+
+fn place_of(row: &mut SegmentRow, content: Content) -> &mut Place {
+    match content {
+        Content::Manifest => &mut row.manifest,
+        Content::Redacted => &mut row.redacted,
+        _ => &mut row.rest,
+    }
+}
+
+impl Shared {
+    fn adopt(&self, layer: usize, place: &mut Place) {
+        // The reader checked that the number is in the table when the catalog was written; a hole here would be damage that `check` names.
+        if let Some(id) = block_of(&self.parent_tops, layer, place.block) {
+            place.block = self.intern(id);
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! An opened snapshot: its catalog in memory, its objects on demand.
+
+use std::{collections::HashMap, sync::Arc};
+
+use bytes::Bytes;
+
+use super::{
+    Access, BlockRange, Catalog, Part, Repository, RepositoryError, Root,
+    format::{BlockId, Content, FormatError, segment, top},
+};
+use crate::object;
+
+/// One snapshot. Cloning is cheap.
+#[derive(Clone)]
+pub struct Snapshot {
+    repository: Repository,
+    root: Arc<Root>,
+    catalog: Arc<Catalog>,
+}
+
+impl Repository {
+    /// Loads the catalog of a snapshot.
+    ///
+    /// # Errors
+    /// `Missing` or `Damaged` when its catalog cannot be read.
+    pub async fn open_snapshot(&self, root: &Root) -> Result<Snapshot, RepositoryError> {
+        let damaged_index = self.inner.blocks.refresh().await?;
+        let opened = async {
+            let tops = self.tops(root).await?;
+            let segments: Vec<BlockId> =
+                tops.iter().flat_map(|top| &top.kinds).flat_map(|kind| &kind.segments).map(|segment| segment.block).collect();
+            let stored = self.inner.blocks.get_many(&segments).await?;
+            let mut load = |wanted: &top::SegmentRef| decode_segment(wanted, &stored);
+            Catalog::build(&tops, &mut load)
+        };
+        match (opened.await, damaged_index.into_iter().next()) {
+            // A block that cannot be found is better explained by the index file that could not be read.
+            (Err(RepositoryError::Missing { .. }), Some(index)) => Err(index),
+            (catalog, _) => Ok(Snapshot { repository: self.clone(), root: Arc::new(root.clone()), catalog: Arc::new(catalog?) }),
+        }
+    }
+
+    /// The tables of a snapshot's layers, base first.
+    pub(super) async fn tops(&self, root: &Root) -> Result<Vec<Arc<top::LayerTop>>, RepositoryError> {
+        let mut tops = Vec::new();
+        for layer in &root.layers {
+            let raw = self.inner.blocks.get(layer.top).await?;
+            let top = top::decode(&raw).map_err(RepositoryError::damaged(format!("the catalog of snapshot {}", root.name)))?;
+            tops.push(Arc::new(top));
+        }
+        Ok(tops)
+    }
+}
+
+pub(super) fn decode_segment(wanted: &top::SegmentRef, stored: &HashMap<BlockId, Bytes>) -> Result<Vec<segment::SegmentRow>, RepositoryError> {
+    let named = || format!("catalog block {}", wanted.block);
+    let raw = stored.get(&wanted.block).ok_or_else(|| RepositoryError::Missing { object: named() })?;
+    let rows = segment::decode(raw).map_err(RepositoryError::damaged(named()))?;
+    if rows.len() != wanted.rows as usize {
+        return Err(RepositoryError::Damaged { object: named(), reason: FormatError::Invalid("another number of rows than its table says") });
+    }
+    Ok(rows)
+}
+
+impl std::fmt::Debug for Snapshot {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Snapshot({})", self.root.name)
+    }
+}
+
+impl Snapshot {
+    /// What is known without the catalog.
+    pub fn root(&self) -> &Root {
+        &self.root
+    }
+
+    /// All its objects.
+    pub fn catalog(&self) -> &Catalog {
+        &self.catalog
+    }
+
+    /// The same, to be shared.
+    pub fn shared_catalog(&self) -> Arc<Catalog> {
+        Arc::clone(&self.catalog)
+    }
+
+    /// Whether values of Secrets can be read.
+    pub fn access(&self) -> Access {
+        self.repository.access()
+    }
+
+    /// The raw bytes of a block. Concurrent callers share one fetch, and the last blocks stay in memory.
+    ///
+    /// # Errors
+    /// `Missing` or `Damaged` when the block cannot be read, `NeedsSensitiveKey`, or `Store`.
+    pub async fn block(&self, id: BlockId) -> Result<Bytes, RepositoryError> {
+        self.repository.inner.blocks.get(id).await
+    }
+
+    /// The raw bytes of a block if they are in memory.
+    pub fn cached_block(&self, id: BlockId) -> Option<Bytes> {
+        self.repository.inner.blocks.cached(id)
+    }
+
+    async fn bytes(&self, place: Option<BlockRange>) -> Result<Bytes, RepositoryError> {
+        let Some(place) = place else {
+            return Ok(Bytes::new());
+        };
+        slice(&self.block(place.block).await?, place)
+    }
+
+    /// One part of an object; empty for a part that it does not have.
+    ///
+    /// # Errors
+    /// As [`Snapshot::block`].
+    pub async fn read(&self, row: u32, part: Part) -> Result<Bytes, RepositoryError> {
+        self.bytes(self.catalog.place(row, part)).await
+    }
+
+    /// What one would apply; of sensitive objects the redacted form when the password does not open more.
+    ///
+    /// # Errors
+    /// As [`Snapshot::block`].
+    pub async fn manifest(&self, row: u32) -> Result<Bytes, RepositoryError> {
+        let hidden = self.access() == Access::General && self.catalog.row(row).is_some_and(|row| row.sensitive);
+        self.read(row, if hidden { Part::Redacted } else { Part::Manifest }).await
+    }
+
+    /// The whole object, as `kubectl get -o yaml --show-managed-fields` prints it.
+    ///
+    /// # Errors
+    /// As [`Snapshot::block`].
+    pub async fn whole(&self, row: u32) -> Result<Bytes, RepositoryError> {
+        let (manifest, status, server) =
+            (self.read(row, Part::Manifest).await?, self.read(row, Part::Status).await?, self.read(row, Part::Server).await?);
+        let named = || self.catalog.row(row).map_or_else(|| format!("row {row}"), |row| row.id().to_string());
+        object::merge(&manifest, &status, &server).map(Bytes::from).map_err(|source| RepositoryError::Object { object: named(), source })
+    }
+
+    /// Manifest and status as one document.
+    ///
+    /// # Errors
+    /// As [`Snapshot::block`].
+    pub async fn with_status(&self, row: u32) -> Result<Bytes, RepositoryError> {
+        let (manifest, status) = (self.read(row, Part::Manifest).await?, self.read(row, Part::Status).await?);
+        Ok(object::with_status(&manifest, &status).into())
+    }
+}
+
+/// A part of a decoded block.
+///
+/// # Errors
+/// `Damaged` when the catalog points outside of the block.
+pub fn slice(block: &Bytes, place: BlockRange) -> Result<Bytes, RepositoryError> {
+    let (start, length) = (place.offset as usize, place.length as usize);
+    let end = start.checked_add(length).filter(|&end| end <= block.len());
+    let Some(end) = end else {
+        return Err(RepositoryError::Damaged { object: format!("block {}", place.block), reason: FormatError::Truncated });
+    };
+    Ok(block.slice(start..end))
+}
+
+/// Content classes that hold objects.
+pub(super) const fn holds_objects(content: Content) -> bool {
+    matches!(content, Content::Manifest | Content::Rest | Content::Redacted)
+}
