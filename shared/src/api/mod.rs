@@ -164,6 +164,11 @@ mod tests {
     fn a_repository_file_looks_like_kubestash_s() {
         let entry = RepositoryEntry { name: "r".into(), namespace: "demo".into(), path: "r".into() };
         let text = String::from_utf8(repository_yaml(&entry, Timestamp::UNIX_EPOCH)).unwrap();
-        assert!(text.starts_with("apiVersion: storage.kubestash.com/v1alpha1\nkind: Repository\nmetadata:\n  creationTimestamp: \"1970-01-01T00:00:00Z\"\n"), "{text}");
+        assert!(
+            text.starts_with(
+                "apiVersion: storage.kubestash.com/v1alpha1\nkind: Repository\nmetadata:\n  creationTimestamp: \"1970-01-01T00:00:00Z\"\n"
+            ),
+            "{text}"
+        );
     }
 }
