@@ -1,1 +1,122 @@
-fn main() {}
+//! `kstashfs`: the daemon by itself, for fstab, systemd and pods. `kubectl kubestash mount` does the same from a kubeconfig's side.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use anyhow::{Context as _, bail};
+use clap::Parser;
+use kstashfs::{MountOptions, daemon, forest::Forest};
+use kubestash::{
+    api::find_repositories,
+    repository::{Password, Repository, Root},
+    store::{Location, S3Options},
+};
+
+/// Mount a snapshot, or all of them, as a directory of YAML manifests
+#[derive(Debug, Parser)]
+#[command(name = "kstashfs", version)]
+struct Args {
+    /// The repository: a folder or s3://BUCKET/PREFIX
+    repo: String,
+    /// Directory to mount on
+    mountpoint: PathBuf,
+    /// Snapshot to mount: name or `latest`
+    #[arg(long, default_value = "latest")]
+    snapshot: String,
+    /// Mount all snapshots
+    #[arg(long, conflicts_with = "snapshot")]
+    all: bool,
+    /// Whole objects, with what the server stamps
+    #[arg(long)]
+    full: bool,
+    /// Directory in the storage, where it holds several repositories
+    #[arg(long)]
+    directory: Option<String>,
+    /// File with the password [env: KUBESTASH_PASSWORD holds the password itself]
+    #[arg(long, env = "KUBESTASH_PASSWORD_FILE")]
+    password_file: Option<PathBuf>,
+    /// Endpoint of an S3 store that is not AWS
+    #[arg(long, env = "AWS_ENDPOINT_URL")]
+    s3_endpoint: Option<String>,
+    /// Region of the S3 bucket
+    #[arg(long, env = "AWS_REGION")]
+    s3_region: Option<String>,
+    /// Stay in the foreground
+    #[arg(short, long)]
+    foreground: bool,
+    /// Let other users in
+    #[arg(long)]
+    allow_other: bool,
+    /// Do not put neighbours into the page cache before they are asked for
+    #[arg(long)]
+    no_push: bool,
+    /// Event loops
+    #[arg(long, default_value_t = 3)]
+    threads: usize,
+}
+
+fn main() -> ExitCode {
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let args = Args::parse();
+    match run(&args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: &Args) -> anyhow::Result<()> {
+    if !args.foreground && !daemon::is_background() {
+        daemon::run_in_background()?;
+        return Ok(());
+    }
+    tracing_subscriber::fmt().with_writer(std::io::stderr).with_max_level(tracing::Level::WARN).init();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let result = runtime.block_on(serve(args));
+    runtime.shutdown_background();
+    result
+}
+
+async fn serve(args: &Args) -> anyhow::Result<()> {
+    let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let s3 = S3Options {
+        endpoint: args.s3_endpoint.clone(),
+        region: args.s3_region.clone(),
+        access_key_id: variable("AWS_ACCESS_KEY_ID"),
+        secret_access_key: variable("AWS_SECRET_ACCESS_KEY"),
+        session_token: variable("AWS_SESSION_TOKEN"),
+        ..S3Options::default()
+    };
+    let storage = Location::parse(&args.repo)?.open(&s3, false)?;
+    let mut found = find_repositories(&storage, args.directory.as_deref()).await?;
+    let (Some((native, _)), true) = (found.pop(), found.is_empty()) else {
+        bail!("{} holds no repository, or several: name one with --directory", args.repo);
+    };
+    let password = match (&args.password_file, variable("KUBESTASH_PASSWORD")) {
+        (Some(path), _) => Password::new(std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?),
+        (None, Some(text)) => Password::new(text),
+        (None, None) => bail!("no password: name a --password-file or set KUBESTASH_PASSWORD"),
+    };
+    let repository = Repository::open(native.sub(kubestash::api::NATIVE_PATH), &password).await?;
+    let roots = repository.snapshots().await?.roots;
+    let forest = if args.all {
+        Forest::all(repository, roots, args.full)
+    } else {
+        let root = choose(roots, &args.snapshot).with_context(|| format!("{} holds no snapshot {}", args.repo, args.snapshot))?;
+        let forest = Forest::single(repository, root, args.full);
+        forest.load(0).await?;
+        forest
+    };
+    let options = MountOptions { allow_other: args.allow_other, push: !args.no_push, threads: args.threads, source: args.repo.clone() };
+    let mount = kstashfs::mount(forest, &args.mountpoint, &options, tokio::runtime::Handle::current())?;
+    if daemon::is_background() {
+        daemon::report_ready(&daemon::log_file(&args.mountpoint))?;
+    }
+    daemon::wait_for_end(&mount).await;
+    Ok(())
+}
+
+fn choose(roots: Vec<Root>, wanted: &str) -> Option<Root> {
+    roots.into_iter().rev().find(|root| wanted == "latest" || root.name == wanted || root.id.to_string() == wanted)
+}

@@ -7,7 +7,7 @@ use std::{io::Write as _, os::unix::fs::OpenOptionsExt as _, path::PathBuf};
 use anyhow::Context as _;
 use jiff::Timestamp;
 use kubestash::{
-    api::{BackendMeta, NATIVE_PATH, RepositoryEntry, repository_yaml, snapshot_yaml},
+    api::{BackendMeta, NATIVE_PATH, RepositoryEntry, find_repositories, repository_yaml, snapshot_yaml},
     repository::{KeyCost, Password, Repository, Root},
     store::{Location, Store},
 };
@@ -102,27 +102,7 @@ impl CliContext {
     }
 
     async fn find(&self, storage: &Store) -> anyhow::Result<Option<(Store, RepositoryEntry)>> {
-        let native = |directory: &Store| {
-            let native = directory.sub(NATIVE_PATH);
-            async move { native.exists("config").await }
-        };
-        if self.args.directory.is_none() && native(storage).await? {
-            let name = storage.label().rsplit('/').next().unwrap_or_default().to_owned();
-            return Ok(Some((storage.clone(), RepositoryEntry { name: name.clone(), namespace: "default".into(), path: name })));
-        }
-        let meta = match storage.get("metadata.yaml").await {
-            Ok(text) => BackendMeta::read(&text).with_context(|| format!("cannot read metadata.yaml of {}", storage.label()))?,
-            Err(error) if error.is_not_found() => return Ok(None),
-            Err(error) => return Err(error.into()),
-        };
-        let mut found = Vec::new();
-        for entry in meta.repositories {
-            let wanted = self.args.directory.as_ref().is_none_or(|wanted| wanted.trim_matches('/') == entry.path.trim_matches('/'));
-            let directory = storage.sub(&entry.path);
-            if wanted && native(&directory).await? {
-                found.push((directory, entry));
-            }
-        }
+        let mut found = find_repositories(storage, self.args.directory.as_deref()).await?;
         if found.len() > 1 {
             let names: Vec<&str> = found.iter().map(|(_, entry)| entry.path.as_str()).collect();
             return Err(hinted(format!("{} holds several repositories: {}", storage.label(), names.join(", ")), "choose one with --directory"));

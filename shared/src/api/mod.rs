@@ -3,12 +3,14 @@
 //! A storage that a command fills can be adopted by the operator, and the other way round.
 
 mod names;
+mod storage;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 pub use names::{format_size, go_duration, join_name, sanitize_name};
+pub use storage::{StorageError, find_repositories};
 
 use crate::{
     object::{ObjectError, yaml},

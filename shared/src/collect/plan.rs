@@ -62,6 +62,9 @@ impl CollectPlan {
     }
 }
 
+/// Groups that hold measurements only.
+const MEASURED_GROUPS: [&str; 3] = ["metrics.k8s.io", "custom.metrics.k8s.io", "external.metrics.k8s.io"];
+
 /// Kinds that are noise in a backup or harm in a restore. Each can be asked for by name.
 fn default_skip(kind: &KindInfo) -> Option<&'static str> {
     Some(match (kind.group.as_str(), kind.resource.as_str()) {
@@ -73,7 +76,7 @@ fn default_skip(kind: &KindInfo) -> Option<&'static str> {
         ("networking.k8s.io", "ipaddresses") => "allocated by the API server",
         ("certificates.k8s.io", "certificatesigningrequests") => "requests of a moment",
         ("internal.apiserver.k8s.io", "storageversions") => "kept by the API server",
-        ("metrics.k8s.io" | "custom.metrics.k8s.io" | "external.metrics.k8s.io", _) => "measured, not stored",
+        (group, _) if MEASURED_GROUPS.contains(&group) => "measured, not stored",
         ("storage.kubestash.com", "snapshots" | "repositories") => "lives in the backup storage",
         ("core.kubestash.com", "backupsessions" | "restoresessions" | "backupverificationsession" | "backupverifier") => {
             "sessions of KubeStash itself"
@@ -111,7 +114,10 @@ pub fn plan(discovery: &Discovery, filters: &Filters) -> Result<CollectPlan, Fil
         }
     };
     let kinds = discovery.kinds.iter().map(|kind| PlannedKind { info: kind.info.clone(), skip: skip(kind) }).collect();
-    Ok(CollectPlan { kinds, failed_groups: discovery.failed_groups.clone() })
+    // A group whose kinds would all be skipped leaves no gap when it does not answer.
+    let wanted = |group: &str| filters.all_kinds || !MEASURED_GROUPS.contains(&group.split('/').next().unwrap_or_default());
+    let failed_groups = discovery.failed_groups.iter().filter(|(group, _)| wanted(group)).cloned().collect();
+    Ok(CollectPlan { kinds, failed_groups })
 }
 
 #[cfg(test)]
