@@ -1,0 +1,133 @@
+//! Flags of all commands: kubectl's own, and where the repository is.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use kubestash::{cluster::ClusterArgs, store::S3Options};
+
+/// How results are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    Table,
+    Wide,
+    Json,
+    Yaml,
+    Name,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct GlobalArgs {
+    /// Namespace to work in
+    #[arg(short = 'n', long, global = true, value_name = "NAMESPACE", help_heading = "Cluster")]
+    pub namespace: Option<String>,
+    /// All namespaces
+    #[arg(short = 'A', long, global = true, help_heading = "Cluster")]
+    pub all_namespaces: bool,
+    /// Path to the kubeconfig file
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Cluster")]
+    pub kubeconfig: Option<PathBuf>,
+    /// Name of the kubeconfig context
+    #[arg(long, global = true, help_heading = "Cluster")]
+    pub context: Option<String>,
+    /// Name of the kubeconfig cluster
+    #[arg(long, global = true, help_heading = "Cluster")]
+    pub cluster: Option<String>,
+    /// Name of the kubeconfig user
+    #[arg(long, global = true, help_heading = "Cluster")]
+    pub user: Option<String>,
+    /// User to act as
+    #[arg(long = "as", global = true, value_name = "USER", help_heading = "Cluster")]
+    pub as_user: Option<String>,
+    /// Group to act as a member of; may be repeated
+    #[arg(long = "as-group", global = true, value_name = "GROUP", help_heading = "Cluster")]
+    pub as_group: Vec<String>,
+    /// UID to act with
+    #[arg(long = "as-uid", global = true, value_name = "UID", help_heading = "Cluster")]
+    pub as_uid: Option<String>,
+    /// Address of the API server
+    #[arg(short = 's', long, global = true, value_name = "URL", help_heading = "Cluster")]
+    pub server: Option<String>,
+    /// Bearer token for the API server
+    #[arg(long, global = true, hide_env_values = true, help_heading = "Cluster")]
+    pub token: Option<String>,
+    /// Do not check the API server's certificate
+    #[arg(long, global = true, help_heading = "Cluster")]
+    pub insecure_skip_tls_verify: bool,
+    /// PEM file of the authority behind the API server's certificate
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Cluster")]
+    pub certificate_authority: Option<PathBuf>,
+    /// Verbosity of logs, 0 to 9
+    #[arg(short = 'v', long = "v", global = true, value_name = "LEVEL", default_value_t = 0, hide_default_value = true, help_heading = "Output")]
+    pub verbosity: u8,
+    /// Print results only, no progress and no hints
+    #[arg(short = 'q', long, global = true, help_heading = "Output")]
+    pub quiet: bool,
+    /// Repository: a folder or s3://BUCKET/PREFIX [default: a folder below your home]
+    #[arg(long, global = true, env = "KUBESTASH_REPO", value_name = "PLACE", help_heading = "Repository")]
+    pub repo: Option<String>,
+    /// Directory in the storage, where it holds several repositories
+    #[arg(long, global = true, env = "KUBESTASH_DIRECTORY", value_name = "NAME", help_heading = "Repository")]
+    pub directory: Option<String>,
+    /// File with the password of the repository [env: KUBESTASH_PASSWORD holds the password itself]
+    #[arg(long, global = true, env = "KUBESTASH_PASSWORD_FILE", value_name = "FILE", help_heading = "Repository")]
+    pub password_file: Option<PathBuf>,
+    /// Endpoint of an S3 store that is not AWS
+    #[arg(long, global = true, env = "AWS_ENDPOINT_URL", value_name = "URL", help_heading = "Repository")]
+    pub s3_endpoint: Option<String>,
+    /// Region of the S3 bucket
+    #[arg(long, global = true, env = "AWS_REGION", value_name = "REGION", help_heading = "Repository")]
+    pub s3_region: Option<String>,
+    /// PEM file of the authority behind the store's certificate
+    #[arg(long, global = true, env = "AWS_CA_BUNDLE", value_name = "FILE", help_heading = "Repository")]
+    pub cacert: Option<PathBuf>,
+    /// Do not check the store's certificate
+    #[arg(long, global = true, help_heading = "Repository")]
+    pub insecure_tls: bool,
+}
+
+impl GlobalArgs {
+    pub fn cluster_args(&self) -> ClusterArgs {
+        ClusterArgs {
+            kubeconfig: self.kubeconfig.clone(),
+            context: self.context.clone(),
+            cluster: self.cluster.clone(),
+            user: self.user.clone(),
+            namespace: self.namespace.clone(),
+            as_user: self.as_user.clone(),
+            as_groups: self.as_group.clone(),
+            as_uid: self.as_uid.clone(),
+            server: self.server.clone(),
+            token: self.token.clone(),
+            insecure_skip_tls_verify: self.insecure_skip_tls_verify,
+            certificate_authority: self.certificate_authority.clone(),
+        }
+    }
+
+    /// Settings of an S3 store; credentials come from AWS's usual variables.
+    pub fn s3(&self) -> anyhow::Result<S3Options> {
+        use anyhow::Context as _;
+
+        let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let ca_certificate = match &self.cacert {
+            Some(path) if self.s3_endpoint.is_some() => Some(std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?),
+            _ => None,
+        };
+        Ok(S3Options {
+            endpoint: self.s3_endpoint.clone(),
+            region: self.s3_region.clone().or_else(|| variable("AWS_DEFAULT_REGION")),
+            access_key_id: variable("AWS_ACCESS_KEY_ID"),
+            secret_access_key: variable("AWS_SECRET_ACCESS_KEY"),
+            session_token: variable("AWS_SESSION_TOKEN"),
+            ca_certificate,
+            insecure_tls: self.insecure_tls,
+        })
+    }
+}
+
+/// `-o`.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct OutputArgs {
+    /// Output format
+    #[arg(short = 'o', long, value_enum, default_value_t = Format::Table)]
+    pub output: Format,
+}

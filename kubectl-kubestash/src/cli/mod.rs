@@ -1,0 +1,36 @@
+//! What commands share: flags, the repository, output, errors, exit codes.
+
+pub mod args;
+pub mod errors;
+pub mod exit;
+pub mod objects;
+pub mod output;
+pub mod progress;
+pub mod repo;
+pub mod snapshots;
+
+use args::GlobalArgs;
+use kubestash::cluster::{Cluster, ConnectError};
+
+/// Settings of one run, and the doors to cluster and repository.
+pub struct CliContext {
+    pub args: GlobalArgs,
+}
+
+impl CliContext {
+    pub fn new(args: GlobalArgs) -> Self {
+        Self { args }
+    }
+
+    /// The cluster of the flags or the kubeconfig.
+    pub async fn cluster(&self) -> Result<Cluster, ConnectError> {
+        Cluster::connect(&self.args.cluster_args()).await
+    }
+
+    /// A line for people: to stderr, unless they asked for quiet.
+    pub fn note(&self, line: &str) {
+        if !self.args.quiet {
+            anstream::eprintln!("{line}");
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! Tables as kubectl prints them, sizes, ages.
+
+use jiff::Timestamp;
+use unicode_width::UnicodeWidthStr as _;
+
+/// Columns side by side, three blanks between, no trailing blanks.
+pub fn table(header: &[&str], rows: &[Vec<String>]) -> String {
+    let mut widths: Vec<usize> = header.iter().map(|cell| cell.width()).collect();
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.width());
+        }
+    }
+    let line = |cells: Vec<&str>| {
+        let mut out = String::new();
+        for (width, cell) in widths.iter().zip(cells) {
+            out.push_str(cell);
+            out.push_str(&" ".repeat(width.saturating_sub(cell.width()) + 3));
+        }
+        format!("{}\n", out.trim_end())
+    };
+    let mut out = line(header.to_vec());
+    for row in rows {
+        out.push_str(&line(row.iter().map(String::as_str).collect()));
+    }
+    out
+}
+
+/// `35s`, `12m`, `5h3m`, `4d2h`, `12d`, `2y30d`: kubectl's ages.
+pub fn age(from: Timestamp, to: Timestamp) -> String {
+    let seconds = to.as_second().saturating_sub(from.as_second()).max(0);
+    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86400);
+    let pair = |a: i64, unit: &str, b: i64, small: &str| if b == 0 { format!("{a}{unit}") } else { format!("{a}{unit}{b}{small}") };
+    match () {
+        () if seconds < 120 => format!("{seconds}s"),
+        () if minutes < 10 => pair(minutes, "m", seconds % 60, "s"),
+        () if hours < 3 => format!("{minutes}m"),
+        () if hours < 8 => pair(hours, "h", minutes % 60, "m"),
+        () if hours < 48 => format!("{hours}h"),
+        () if days < 8 => pair(days, "d", hours % 24, "h"),
+        () if days < 730 => format!("{days}d"),
+        () => pair(days / 365, "y", days % 365, "d"),
+    }
+}
+
+/// `12.3 MiB`.
+pub fn size(bytes: u64) -> String {
+    let units = [(1_u64 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
+    match units.into_iter().find(|(power, _)| bytes >= *power) {
+        Some((power, unit)) => format!("{:.1} {unit}", bytes as f64 / power as f64),
+        None => format!("{bytes} B"),
+    }
+}
+
+/// `1 object`, `2 objects`.
+pub fn count(number: u64, thing: &str) -> String {
+    let digits = number.to_string();
+    let mut grouped = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at) % 3 == 0 {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{grouped} {thing}{plural}")
+}
+
+/// A time as people read it, in UTC.
+pub fn time(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%d %H:%M:%S").to_string()
+}
+
+/// Prints a value as JSON or YAML.
+pub fn structured<T: serde::Serialize>(value: &T, yaml: bool) -> anyhow::Result<()> {
+    let value = serde_json::to_value(value)?;
+    if yaml {
+        let mut out = Vec::new();
+        kubestash::object::yaml::write_value(&value, &mut out)?;
+        print_bytes(&out)
+    } else {
+        print_bytes(format!("{}\n", serde_json::to_string_pretty(&value)?).as_bytes())
+    }
+}
+
+/// Writes to stdout. A reader that went away, as behind `| head`, is no error.
+pub fn print_bytes(bytes: &[u8]) -> anyhow::Result<()> {
+    use std::io::Write as _;
+
+    let mut out = std::io::stdout().lock();
+    match out.write_all(bytes).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => std::process::exit(i32::from(super::exit::OK)),
+        other => Ok(other?),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tables_line_up() {
+        let text = table(&["NAME", "AGE"], &[vec!["long-name".into(), "1s".into()], vec!["x".into(), String::new()]]);
+        assert_eq!(text, "NAME        AGE\nlong-name   1s\nx\n");
+    }
+
+    #[test]
+    fn ages_and_counts_read_as_kubectls() {
+        for (seconds, text) in
+            [(5, "5s"), (125, "2m5s"), (3600, "60m"), (4 * 3600 + 60, "4h1m"), (86400, "24h"), (3 * 86400, "3d"), (400 * 86400, "400d")]
+        {
+            assert_eq!(age(Timestamp::UNIX_EPOCH, Timestamp::from_second(seconds).unwrap()), text);
+        }
+        assert_eq!((count(1, "object"), count(1234567, "object")), ("1 object".into(), "1,234,567 objects".into()));
+    }
+}

@@ -1,0 +1,189 @@
+//! Finding, opening and making the repository.
+//!
+//! `--repo` names a storage, which holds `metadata.yaml` and one directory a repository, or such a directory itself.
+
+use std::{io::Write as _, os::unix::fs::OpenOptionsExt as _, path::PathBuf};
+
+use anyhow::Context as _;
+use jiff::Timestamp;
+use kubestash::{
+    api::{BackendMeta, NATIVE_PATH, RepositoryEntry, repository_yaml, snapshot_yaml},
+    repository::{KeyCost, Password, Repository, Root},
+    store::{Location, Store},
+};
+
+use super::{CliContext, errors::hinted};
+
+/// Directory of a repository that a command makes.
+const DEFAULT_DIRECTORY: &str = "cluster-resources";
+
+/// An opened repository and its place in the storage.
+pub struct OpenRepository {
+    pub repository: Repository,
+    pub entry: RepositoryEntry,
+    /// The directory with `repository.yaml` and `snapshots/`.
+    pub directory: Store,
+    /// What `--repo` was, resolved.
+    pub place: String,
+}
+
+fn home(variable: &str, below: &str) -> anyhow::Result<PathBuf> {
+    if let Some(path) = std::env::var_os(variable).filter(|path| !path.is_empty()) {
+        return Ok(PathBuf::from(path).join("kubestash"));
+    }
+    let home = std::env::var_os("HOME").filter(|path| !path.is_empty());
+    let home =
+        home.ok_or_else(|| hinted("there is no home folder for the default repository", "set $HOME, or name a --repo and a --password-file"))?;
+    Ok(PathBuf::from(home).join(below).join("kubestash"))
+}
+
+impl CliContext {
+    fn place(&self) -> anyhow::Result<String> {
+        match &self.args.repo {
+            Some(place) => Ok(place.clone()),
+            None => Ok(home("XDG_DATA_HOME", ".local/share")?.join("repository").display().to_string()),
+        }
+    }
+
+    fn default_password_file() -> anyhow::Result<PathBuf> {
+        Ok(home("XDG_CONFIG_HOME", ".config")?.join("password"))
+    }
+
+    /// The password of the flags, of the environment or of the default file. A missing default file is made when `create` is set.
+    pub fn password(&self, create: bool) -> anyhow::Result<Password> {
+        if let Some(path) = &self.args.password_file {
+            return read_password(path);
+        }
+        if let Some(text) = std::env::var("KUBESTASH_PASSWORD").ok().filter(|text| !text.is_empty()) {
+            return Ok(Password::new(text));
+        }
+        let path = Self::default_password_file()?;
+        if path.exists() {
+            return read_password(&path);
+        }
+        if !create {
+            return Err(hinted(
+                format!("there is no password: {} does not exist", path.display()),
+                "name the file with --password-file, or set KUBESTASH_PASSWORD",
+            ));
+        }
+        let password = Password::generate()?;
+        write_private(&path, password.expose())?;
+        self.note(&format!(
+            "Made a random password in {}.\nKeep a copy of it somewhere else: without it the backups cannot be read.",
+            path.display()
+        ));
+        Ok(password)
+    }
+
+    /// Opens the repository; with `create`, makes it first where there is none.
+    pub async fn repository(&self, create: bool) -> anyhow::Result<OpenRepository> {
+        let place = self.place()?;
+        let location = Location::parse(&place)?;
+        let failed = || format!("cannot open the repository at {place}");
+        let storage = location.open(&self.args.s3()?, create).map_err(|error| match &location {
+            Location::Folder(path) if !path.exists() => {
+                hinted(format!("there is no repository at {place}"), "`kubectl kubestash backup` makes one on first use; --repo names another place")
+            }
+            _ => error.into(),
+        })?;
+        let (directory, entry) = match self.find(&storage).await.with_context(failed)? {
+            Some(found) => found,
+            None if create => self.create(&storage, &place).await?,
+            None => {
+                return Err(hinted(
+                    format!("there is no repository at {place}"),
+                    "`kubectl kubestash backup` makes one on first use; --repo names another place",
+                ));
+            }
+        };
+        let repository = Repository::open(directory.sub(NATIVE_PATH), &self.password(false)?).await.with_context(failed)?;
+        Ok(OpenRepository { repository, entry, directory, place })
+    }
+
+    async fn find(&self, storage: &Store) -> anyhow::Result<Option<(Store, RepositoryEntry)>> {
+        let native = |directory: &Store| {
+            let native = directory.sub(NATIVE_PATH);
+            async move { native.exists("config").await }
+        };
+        if self.args.directory.is_none() && native(storage).await? {
+            let name = storage.label().rsplit('/').next().unwrap_or_default().to_owned();
+            return Ok(Some((storage.clone(), RepositoryEntry { name: name.clone(), namespace: "default".into(), path: name })));
+        }
+        let meta = match storage.get("metadata.yaml").await {
+            Ok(text) => BackendMeta::read(&text).with_context(|| format!("cannot read metadata.yaml of {}", storage.label()))?,
+            Err(error) if error.is_not_found() => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let mut found = Vec::new();
+        for entry in meta.repositories {
+            let wanted = self.args.directory.as_ref().is_none_or(|wanted| wanted.trim_matches('/') == entry.path.trim_matches('/'));
+            let directory = storage.sub(&entry.path);
+            if wanted && native(&directory).await? {
+                found.push((directory, entry));
+            }
+        }
+        if found.len() > 1 {
+            let names: Vec<&str> = found.iter().map(|(_, entry)| entry.path.as_str()).collect();
+            return Err(hinted(format!("{} holds several repositories: {}", storage.label(), names.join(", ")), "choose one with --directory"));
+        }
+        Ok(found.pop())
+    }
+
+    async fn create(&self, storage: &Store, place: &str) -> anyhow::Result<(Store, RepositoryEntry)> {
+        let now = Timestamp::now();
+        let path = self.args.directory.as_deref().unwrap_or(DEFAULT_DIRECTORY).trim_matches('/').to_owned();
+        let name = kubestash::api::sanitize_name(&path);
+        let entry = RepositoryEntry { name, namespace: "default".to_owned(), path };
+        let directory = storage.sub(&entry.path);
+        let password = self.password(true)?;
+        let label = std::env::var("USER").unwrap_or_else(|_| "first key".to_owned());
+        Repository::init(directory.sub(NATIVE_PATH), &password, KeyCost::default(), &label, now)
+            .await
+            .with_context(|| format!("cannot make a repository at {place}"))?;
+        let mut meta = match storage.get("metadata.yaml").await {
+            Ok(text) => BackendMeta::read(&text)?,
+            Err(error) if error.is_not_found() => BackendMeta::new(now),
+            Err(error) => return Err(error.into()),
+        };
+        meta.repositories.retain(|other| other.path != entry.path);
+        meta.repositories.push(entry.clone());
+        directory.put("repository.yaml", repository_yaml(&entry, now).into()).await?;
+        storage.put("metadata.yaml", meta.write().into()).await?;
+        self.note(&format!("Made an encrypted repository at {place} ({}).", entry.path));
+        Ok((directory, entry))
+    }
+}
+
+impl OpenRepository {
+    /// Writes `snapshots/<name>.yaml` behind a commit.
+    pub async fn write_snapshot_file(&self, root: &Root) -> anyhow::Result<()> {
+        self.directory.put(&snapshot_file(&root.name), snapshot_yaml(root, &self.entry).into()).await?;
+        Ok(())
+    }
+}
+
+/// Name of a snapshot's YAML file below its directory.
+pub fn snapshot_file(name: &str) -> String {
+    format!("snapshots/{name}.yaml")
+}
+
+/// Reads a password file.
+pub fn read_password(path: &std::path::Path) -> anyhow::Result<Password> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read the password file {}", path.display()))?;
+    let password = Password::new(text);
+    if password.is_empty() {
+        return Err(hinted(format!("the password file {} is empty", path.display()), "write the password into its first line"));
+    }
+    Ok(password)
+}
+
+/// Writes a file that only its owner can read, and never over another.
+pub fn write_private(path: &std::path::Path, text: &str) -> anyhow::Result<()> {
+    let failed = || format!("cannot write {}", path.display());
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).with_context(failed)?;
+    }
+    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).with_context(failed)?;
+    writeln!(file, "{text}").and_then(|()| file.sync_all()).with_context(failed)
+}

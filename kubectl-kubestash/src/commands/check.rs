@@ -1,0 +1,79 @@
+//! `kubectl kubestash check`: can everything be read?
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use clap::Args;
+use kubestash::repository::CheckDepth;
+
+use crate::cli::{
+    CliContext,
+    args::{Format, OutputArgs},
+    exit,
+    output::{count, print_bytes, size, structured},
+    progress::Ticker,
+};
+
+/// Prove that the repository can be read
+///
+/// Checks every snapshot, catalog and reference; with --read-data every byte. Names each damage with the snapshots and objects it hits.
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// Read and verify all data
+    #[arg(long)]
+    pub read_data: bool,
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+pub async fn run(args: &CheckArgs, context: &CliContext) -> anyhow::Result<u8> {
+    let open = context.repository(false).await?;
+    let depth = if args.read_data { CheckDepth::Data } else { CheckDepth::Structure };
+    let done = Arc::new((AtomicUsize::new(0), AtomicUsize::new(0)));
+    let report = {
+        let shown = Arc::clone(&done);
+        let _ticker =
+            Ticker::start(context.args.quiet, move || format!("packs {}/{}", shown.0.load(Ordering::Relaxed), shown.1.load(Ordering::Relaxed)));
+        let mut progress = |at, of| {
+            done.0.store(at, Ordering::Relaxed);
+            done.1.store(of, Ordering::Relaxed);
+        };
+        open.repository.check(depth, &mut progress).await?
+    };
+    match args.output.output {
+        Format::Json => structured(&report, false)?,
+        Format::Yaml => structured(&report, true)?,
+        Format::Table | Format::Wide | Format::Name => {
+            let mut text = format!(
+                "{}, {}, {}{}\n",
+                count(report.snapshots as u64, "snapshot"),
+                count(report.packs as u64, "pack"),
+                count(report.blocks as u64, "block"),
+                if args.read_data { format!(", {} read", size(report.bytes_read)) } else { String::new() },
+            );
+            if report.unreferenced_packs > 0 {
+                text.push_str(&format!("{} of interrupted backups, harmless\n", count(report.unreferenced_packs as u64, "pack")));
+            }
+            for error in &report.errors {
+                text.push_str(&format!("DAMAGED: {}\n", error.error));
+                if !error.snapshots.is_empty() {
+                    text.push_str(&format!("  snapshots: {}\n", error.snapshots.join(", ")));
+                }
+                if !error.objects.is_empty() {
+                    text.push_str(&format!("  objects, some of them: {}\n", error.objects.join(", ")));
+                }
+            }
+            if report.errors.is_empty() {
+                text.push_str("no damage found\n");
+            }
+            print_bytes(text.as_bytes())?;
+        }
+    }
+    if report.errors.is_empty() {
+        return Ok(exit::OK);
+    }
+    context.note("Snapshots that are not named can be read. A new backup with --no-parent stores every object anew.");
+    Ok(exit::ERROR)
+}

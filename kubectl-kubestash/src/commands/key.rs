@@ -1,0 +1,88 @@
+//! `kubectl kubestash key`: the passwords of a repository.
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use clap::{Args, Subcommand};
+use jiff::Timestamp;
+use kubestash::repository::{Access, KeyCost, Password};
+
+use crate::cli::{
+    CliContext,
+    args::{Format, OutputArgs},
+    exit,
+    output::{print_bytes, structured, table, time},
+    repo::{read_password, write_private},
+};
+
+/// Manage the passwords of the repository
+#[derive(Debug, Args)]
+pub struct KeyArgs {
+    #[command(subcommand)]
+    pub command: KeyCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum KeyCommand {
+    /// List the keys
+    List(OutputArgs),
+    /// Add a password
+    Add {
+        /// File with the new password; it is made with a random one if it does not exist
+        #[arg(long, value_name = "FILE")]
+        new_password_file: PathBuf,
+        /// Whose password it is
+        #[arg(long, default_value = "")]
+        label: String,
+        /// Open everything but the values of Secrets
+        #[arg(long)]
+        general_only: bool,
+    },
+    /// Remove a password by the id of its key
+    Remove {
+        /// Id or its unique beginning, as listed
+        id: String,
+    },
+}
+
+pub async fn run(args: &KeyArgs, context: &CliContext) -> anyhow::Result<u8> {
+    let open = context.repository(false).await?;
+    match &args.command {
+        KeyCommand::List(output) => {
+            let keys = open.repository.keys().await?;
+            if matches!(output.output, Format::Json | Format::Yaml) {
+                structured(&keys, output.output == Format::Yaml)?;
+            } else {
+                let access = |access| if access == Access::Full { "full" } else { "general" };
+                let rows: Vec<Vec<String>> = keys
+                    .iter()
+                    .map(|key| {
+                        vec![
+                            format!("{}{}", key.id, if key.current { "*" } else { "" }),
+                            access(key.access).to_owned(),
+                            time(key.created),
+                            key.label.clone(),
+                        ]
+                    })
+                    .collect();
+                print_bytes(table(&["ID", "ACCESS", "CREATED (UTC)", "LABEL"], &rows).as_bytes())?;
+            }
+        }
+        KeyCommand::Add { new_password_file, label, general_only } => {
+            if !new_password_file.exists() {
+                let password = Password::generate()?;
+                write_private(new_password_file, password.expose())?;
+                context.note(&format!("Made a random password in {}.", new_password_file.display()));
+            }
+            let password = read_password(new_password_file)?;
+            let access = if *general_only { Access::General } else { Access::Full };
+            let id = open.repository.add_key(&password, access, KeyCost::default(), label, Timestamp::now()).await.context("cannot add the key")?;
+            print_bytes(format!("{id}\n").as_bytes())?;
+        }
+        KeyCommand::Remove { id } => {
+            let removed = open.repository.remove_key(id).await.context("cannot remove the key")?;
+            print_bytes(format!("removed {removed}\n").as_bytes())?;
+        }
+    }
+    Ok(exit::OK)
+}

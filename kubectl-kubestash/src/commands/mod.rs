@@ -1,0 +1,54 @@
+//! One file per command.
+
+mod backup;
+mod cat;
+mod check;
+mod forget;
+mod key;
+mod ls;
+mod repo;
+mod snapshots;
+mod version;
+
+use clap::{Parser, Subcommand};
+
+use crate::cli::{CliContext, args::GlobalArgs};
+
+/// Back up, browse, compare and restore the resources of a Kubernetes cluster
+#[derive(Debug, Parser)]
+#[command(name = "kubectl-kubestash", version, propagate_version = true, disable_help_subcommand = true, max_term_width = 100)]
+pub struct Cli {
+    #[command(flatten)]
+    pub global: GlobalArgs,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    Backup(backup::BackupArgs),
+    #[command(visible_alias = "snapshot")]
+    Snapshots(snapshots::SnapshotsArgs),
+    Ls(ls::LsArgs),
+    Cat(cat::CatArgs),
+    Forget(forget::ForgetArgs),
+    Check(check::CheckArgs),
+    Repo(repo::RepoArgs),
+    Key(key::KeyArgs),
+    Version(version::VersionArgs),
+}
+
+/// Runs a command; the result is its exit code.
+pub async fn run(command: &Command, context: &CliContext) -> anyhow::Result<u8> {
+    match command {
+        Command::Backup(args) => backup::run(args, context).await,
+        Command::Snapshots(args) => snapshots::run(args, context).await,
+        Command::Ls(args) => ls::run(args, context).await,
+        Command::Cat(args) => cat::run(args, context).await,
+        Command::Forget(args) => forget::run(args, context).await,
+        Command::Check(args) => check::run(args, context).await,
+        Command::Repo(args) => repo::run(args, context).await,
+        Command::Key(args) => key::run(args, context).await,
+        Command::Version(args) => version::run(args, context).await,
+    }
+}
