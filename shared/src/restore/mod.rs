@@ -10,7 +10,7 @@
 //! same [`plan::Plan`]. [`apply`] only executes it: one request per new object, waves in parallel. Running a restore again after an
 //! interruption continues it, because a plan starts from what is in the cluster.
 
-pub mod api;
+mod api;
 pub mod apply;
 mod facts;
 mod labels;

@@ -13,14 +13,17 @@ use serde_json::Value;
 
 use super::{
     Selection,
-    api::{self, Api, ApiError, Call, METADATA_LIST},
+    api::{self, Call},
     facts, owners,
     order::Stage,
     plan::{Candidate, Existing, LiveObject, Observed, Options, Served},
     source::{Item, Source, SourceError},
     transforms::at,
 };
-use crate::object::{GroupResource, KindInfo, ObjectError, ObjectId, Parts, Sensitivity, TypeMeta, split};
+use crate::{
+    cluster::{ApiError, Cluster, collection_path, percent_encode},
+    object::{GroupResource, KindInfo, ObjectError, ObjectId, Parts, Sensitivity, TypeMeta, split},
+};
 
 /// Up to this many objects of a kind and namespace are asked for one by one.
 const SINGLY: usize = 4;
@@ -62,19 +65,19 @@ pub enum ObserveError {
 ///
 /// # Errors
 /// See [`ObserveError`]. A kind that the cluster does not serve is no error: the plan says so.
-pub async fn observe(source: &Source, selection: &Selection, api: &Api, served: Served, options: &Options) -> Result<Observed, ObserveError> {
+pub async fn observe(source: &Source, selection: &Selection, cluster: &Cluster, served: Served, options: &Options) -> Result<Observed, ObserveError> {
     let mut candidates = candidates(source, selection).await?;
     let needed = needed(source, &candidates, &served);
     let extra = load(source, needed, None).await?;
     candidates.extend(extra.into_iter().map(|candidate| Candidate { needed: true, ..candidate }));
 
-    let live = live(&candidates, &served, api).await?;
+    let live = live(&candidates, &served, cluster).await?;
     let mut observed = Observed { candidates, live, served };
     // What is only needed, and is there, is none of the plan's business.
     let there: HashSet<ObjectId> = observed.live.iter().filter(|(_, live)| !live.deleting).map(|(id, _)| id.clone()).collect();
     observed.candidates.retain(|candidate| !candidate.needed || !there.contains(&candidate.id));
     if options.existing == Existing::Update {
-        compare_contents(&mut observed, source, api).await?;
+        compare_contents(&mut observed, source, cluster).await?;
     }
     Ok(observed)
 }
@@ -124,7 +127,7 @@ fn needed(source: &Source, candidates: &[Candidate], served: &Served) -> Vec<Ite
 }
 
 /// Asks the cluster for candidates and for the owners of candidates.
-async fn live(candidates: &[Candidate], served: &Served, api: &Api) -> Result<HashMap<ObjectId, LiveObject>, ObserveError> {
+async fn live(candidates: &[Candidate], served: &Served, cluster: &Cluster) -> Result<HashMap<ObjectId, LiveObject>, ObserveError> {
     let mut kinds = HashMap::new();
     for info in candidates.iter().map(|candidate| &candidate.kind).chain(served.kinds()) {
         owners::know(&mut kinds, info);
@@ -159,7 +162,7 @@ async fn live(candidates: &[Candidate], served: &Served, api: &Api) -> Result<Ha
         }
     }
     let answers: Vec<Vec<(ObjectId, LiveObject)>> =
-        stream::iter(requests).map(|(info, query)| ask(api, info, query)).buffer_unordered(PARALLEL).try_collect().await?;
+        stream::iter(requests).map(|(info, query)| ask(cluster, info, query)).buffer_unordered(PARALLEL).try_collect().await?;
     Ok(answers.into_iter().flatten().collect())
 }
 
@@ -168,18 +171,18 @@ enum Query {
     List(Option<String>),
 }
 
-async fn ask(api: &Api, info: KindInfo, query: Query) -> Result<Vec<(ObjectId, LiveObject)>, ObserveError> {
+async fn ask(cluster: &Cluster, info: KindInfo, query: Query) -> Result<Vec<(ObjectId, LiveObject)>, ObserveError> {
     match query {
-        Query::Get(id) => Ok(get(api, &info, &id).await?.map(|live| (id, live)).into_iter().collect()),
-        Query::List(namespace) => list(api, &info, namespace.as_deref()).await,
+        Query::Get(id) => Ok(get(cluster, &info, &id).await?.map(|live| (id, live)).into_iter().collect()),
+        Query::List(namespace) => list(cluster, &info, namespace.as_deref()).await,
     }
 }
 
 /// One whole object, its manifest part included.
-async fn get(api: &Api, info: &KindInfo, id: &ObjectId) -> Result<Option<LiveObject>, ObserveError> {
+async fn get(cluster: &Cluster, info: &KindInfo, id: &ObjectId) -> Result<Option<LiveObject>, ObserveError> {
     let failed = |source| ObserveError::Cluster { what: id.to_string(), source };
-    let answer = match api.call(Call::get(api::object(info, id))).await {
-        Err(error) if error.is_not_found() => return Ok(None),
+    let answer = match api::call(cluster, Call::get(api::object(info, id))).await {
+        Err(error) if error.status() == 404 => return Ok(None),
         other => other.map_err(failed)?,
     };
     let mut parts = Parts::default();
@@ -190,15 +193,15 @@ async fn get(api: &Api, info: &KindInfo, id: &ObjectId) -> Result<Option<LiveObj
 }
 
 /// Metadata of a kind, page by page.
-async fn list(api: &Api, info: &KindInfo, namespace: Option<&str>) -> Result<Vec<(ObjectId, LiveObject)>, ObserveError> {
+async fn list(cluster: &Cluster, info: &KindInfo, namespace: Option<&str>) -> Result<Vec<(ObjectId, LiveObject)>, ObserveError> {
     let mut found = Vec::new();
     let mut token = String::new();
     loop {
-        let uri = format!("{}?limit={PAGE}&continue={}", api::collection(info, namespace), api::segment(&token));
-        let answer = match api.call(Call { accept: METADATA_LIST, ..Call::get(uri) }).await {
-            Err(error) if error.is_not_found() => return Ok(found),
+        let uri = format!("{}?limit={PAGE}&continue={}", collection_path(info, namespace), percent_encode(&token));
+        let answer = match api::call(cluster, Call::metadata(uri)).await {
+            Err(error) if error.status() == 404 => return Ok(found),
             // The page token aged out: what changed meanwhile is seen by starting again.
-            Err(error) if error.status == 410 && !token.is_empty() => {
+            Err(error) if error.status() == 410 && !token.is_empty() => {
                 found.clear();
                 token.clear();
                 continue;
@@ -228,7 +231,7 @@ fn metadata(object: &Value) -> LiveObject {
 }
 
 /// Loads both manifests of objects that are there in another version.
-async fn compare_contents(observed: &mut Observed, source: &Source, api: &Api) -> Result<(), ObserveError> {
+async fn compare_contents(observed: &mut Observed, source: &Source, cluster: &Cluster) -> Result<(), ObserveError> {
     let Observed { candidates, live, served } = observed;
     let kinds: Arc<HashMap<GroupResource, KindInfo>> = Arc::new(served.kinds().map(|info| (info.group_resource(), info.clone())).collect());
     let differing: Vec<(usize, usize, ObjectId, KindInfo, bool)> = candidates
@@ -248,7 +251,7 @@ async fn compare_contents(observed: &mut Observed, source: &Source, api: &Api) -
     let loaded: Vec<(usize, ObjectId, bytes::Bytes, Option<LiveObject>)> = stream::iter(differing)
         .map(|(index, item, id, info, read)| async move {
             let stored = source.manifest(item).await?;
-            let found = if read { get(api, &info, &id).await? } else { None };
+            let found = if read { get(cluster, &info, &id).await? } else { None };
             Ok::<_, ObserveError>((index, id, stored, found))
         })
         .buffer_unordered(PARALLEL)

@@ -44,14 +44,14 @@ pub async fn definitions(run: &Run, wave: &Wave) {
 
 async fn established(run: &Run, step: &Step, end: Instant) -> Result<(), String> {
     loop {
-        let state = match run.api.call(Call::get(api::object(&step.kind, &step.id()))).await.and_then(|answer| answer.value()) {
+        let state = match api::call(&run.cluster, Call::get(api::object(&step.kind, &step.id()))).await.and_then(|answer| answer.value()) {
             Ok(value) => match condition(&value) {
                 None => return Ok(()),
                 Some(waiting) => waiting,
             },
             // It was not created: reported already.
-            Err(error) if error.is_not_found() => return Ok(()),
-            Err(error) => error.message,
+            Err(error) if error.status() == 404 => return Ok(()),
+            Err(error) => error.to_string(),
         };
         if Instant::now() >= end || run.stopped() {
             return Err(state);
@@ -77,7 +77,7 @@ fn condition(definition: &Value) -> Option<String> {
 /// With several API servers one may know the kind before the other; creating objects is retried for that, so time just passes.
 async fn discovered(run: &Run, version: &str, resource: &str, end: Instant) {
     while Instant::now() < end && !run.stopped() {
-        let answer = run.api.call(Call::get(format!("/apis/{version}"))).await.and_then(|answer| answer.value());
+        let answer = api::call(&run.cluster, Call::get(format!("/apis/{version}"))).await.and_then(|answer| answer.value());
         let listed = answer.ok().is_some_and(|value| {
             value.get("resources").and_then(Value::as_array).into_iter().flatten().any(|one| at(one, &["name"]).and_then(Value::as_str) == Some(resource))
         });

@@ -18,7 +18,6 @@ use std::{
 use futures::{StreamExt as _, stream};
 
 use super::{
-    api::Api,
     order::Stage,
     owners::Uids,
     plan::{Action, Plan, Step, Wave},
@@ -26,7 +25,7 @@ use super::{
     source::Source,
     window::{MOST, Window},
 };
-use crate::object::GroupResource;
+use crate::{cluster::Cluster, object::GroupResource};
 
 /// Field manager of objects whose own manager is unknown or not one alone.
 pub const FIELD_MANAGER: &str = "kubectl-kubestash";
@@ -57,7 +56,7 @@ impl Default for Patience {
 
 /// Everything a step needs.
 struct Run {
-    api: Api,
+    cluster: Cluster,
     source: Source,
     plan: Arc<Plan>,
     mode: Mode,
@@ -101,13 +100,13 @@ impl Promised {
 /// Executes a plan. `stop` ends it cleanly: requests in flight are finished, the rest is reported as not attempted.
 ///
 /// Never fails as a whole: what could not be done is in the report, by object and cause.
-pub async fn apply(plan: Arc<Plan>, source: Source, api: Api, mode: Mode, patience: Patience, stop: Arc<AtomicBool>, progress: Arc<Progress>) -> Report {
+pub async fn apply(plan: Arc<Plan>, source: Source, cluster: Cluster, mode: Mode, patience: Patience, stop: Arc<AtomicBool>, progress: Arc<Progress>) -> Report {
     progress.total.store(plan.steps().count() as u64, Ordering::Relaxed);
     let mut coming = Promised::default();
     plan.steps().filter(|step| step.action == Action::Create).for_each(|step| coming.add(step));
     let report = Mutex::new(Report { dry_run: mode == Mode::ServerDryRun, ..Report::default() });
     let run = Arc::new(Run {
-        api, source, plan: Arc::clone(&plan), mode, patience, window: Window::default(), uids: Uids::default(), stop, progress, report, coming,
+        cluster, source, plan: Arc::clone(&plan), mode, patience, window: Window::default(), uids: Uids::default(), stop, progress, report, coming,
         broken: Mutex::default(),
     });
     for (number, wave) in plan.waves.iter().enumerate() {

@@ -2,14 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use http::Method;
 use serde_json::Value;
 
 use super::{FIELD_MANAGER, Mode, Run};
 use crate::{
+    cluster::{ApiError, Method, collection_path, percent_encode},
     object::{GroupResource, Parts, Sensitivity, TypeMeta, split, yaml},
     restore::{
-        api::{self, APPLY, Answer, ApiError, Call, JSON, MERGE},
+        api::{self, Answer, Call},
         patch,
         plan::{Action, Step},
         report::Outcome,
@@ -41,21 +41,22 @@ enum Next {
 
 /// Decides from a refusal alone.
 fn next(error: &ApiError, step: &Step) -> Next {
-    let says = |text: &str| error.message.contains(text);
+    let message = error.to_string();
+    let says = |text: &str| message.contains(text);
     let is_service = step.kind.group.is_empty() && step.kind.resource == "services";
-    match error.status {
+    match error.status() {
         0 | 502..=504 => Next::Retry { busy: false },
         429 => Next::Retry { busy: true },
         // A webhook that denies answers with its own status; one that cannot be reached makes this sentence.
         500 => Next::Retry { busy: false },
-        409 if error.reason == "AlreadyExists" && says("object is being deleted") => Next::Settle,
-        409 if error.reason == "AlreadyExists" => Next::Exists,
+        409 if error.reason() == "AlreadyExists" && says("object is being deleted") => Next::Settle,
+        409 if error.reason() == "AlreadyExists" => Next::Exists,
         // Two writers of one quota: the server's own advice is to try again. An apply conflict is a person's to decide.
         409 if step.action == Action::Create => Next::Retry { busy: false },
         // Controllers make the default ServiceAccount a moment after the namespace.
         403 if says("error looking up service account") => Next::Settle,
         404 if says("could not find the requested resource") || says("page not found") => Next::Settle,
-        422 if is_service && transforms::is_address_taken(&error.message) => Next::WithoutAddresses,
+        422 if is_service && transforms::is_address_taken(&message) => Next::WithoutAddresses,
         _ => Next::GiveUp,
     }
 }
@@ -107,7 +108,7 @@ async fn send(run: &Run, step: &Step, object: &mut Value) -> Result<Sent, String
         let outcome = {
             let _place = run.window.enter().await;
             run.report(|report| report.write_requests += 1);
-            run.api.call(request(run, step, body)).await
+            api::call(&run.cluster, request(run, step, body)).await
         };
         let error = match outcome {
             Ok(answer) => {
@@ -118,7 +119,7 @@ async fn send(run: &Run, step: &Step, object: &mut Value) -> Result<Sent, String
         };
         let limit = match next(&error, step) {
             Next::Retry { busy } => {
-                unanswered |= error.status == 0 || error.status == 504;
+                unanswered |= matches!(error.status(), 0 | 504);
                 if busy {
                     run.window.refused();
                 }
@@ -128,12 +129,12 @@ async fn send(run: &Run, step: &Step, object: &mut Value) -> Result<Sent, String
             Next::Exists if unanswered => return own(run, step).await,
             Next::Exists => return Ok(Sent::Exists),
             Next::WithoutAddresses if without_addresses(object) => {
-                run.report(|report| report.warn(step, [format!("its addresses are taken and new ones are assigned ({})", error.message)]));
+                run.report(|report| report.warn(step, [format!("its addresses are taken and new ones are assigned ({})", error)]));
                 continue;
             }
             Next::WithoutAddresses | Next::GiveUp => return Err(explain(&error, step)),
         };
-        let wait = error.retry_after.unwrap_or(pause);
+        let wait = error.retry_after().map_or(pause, Duration::from_secs);
         if start.elapsed() + wait > limit || run.stopped() {
             return Err(format!("{} (tried for {} s)", explain(&error, step), start.elapsed().as_secs()));
         }
@@ -144,13 +145,13 @@ async fn send(run: &Run, step: &Step, object: &mut Value) -> Result<Sent, String
 
 /// The object that a request without an answer created.
 async fn own(run: &Run, step: &Step) -> Result<Sent, String> {
-    let answer = run.api.call(Call::get(api::object(&step.kind, &step.id()))).await.map_err(|error| explain(&error, step))?;
+    let answer = api::call(&run.cluster, Call::get(api::object(&step.kind, &step.id()))).await.map_err(|error| explain(&error, step))?;
     Ok(Sent::Answer(answer))
 }
 
 /// The object came into being between plan and execution: the policy for existing objects holds, but for what is there already.
 async fn exists(run: &Run, step: &Step, wanted: &Value) -> Result<Outcome, String> {
-    let answer = run.api.call(Call::get(api::object(&step.kind, &step.id()))).await.map_err(|error| explain(&error, step))?;
+    let answer = api::call(&run.cluster, Call::get(api::object(&step.kind, &step.id()))).await.map_err(|error| explain(&error, step))?;
     remember(run, step, &answer);
     let mut parts = Parts::default();
     let meta = TypeMeta { api_version: &step.kind.api_version(), kind: &step.kind.kind };
@@ -168,23 +169,23 @@ async fn exists(run: &Run, step: &Step, wanted: &Value) -> Result<Outcome, Strin
     }
 }
 
-fn request(run: &Run, step: &Step, body: Vec<u8>) -> Call<'static> {
+fn request(run: &Run, step: &Step, body: Vec<u8>) -> Call {
     let dry = if run.mode == Mode::ServerDryRun { "&dryRun=All" } else { "" };
     let id = step.id();
     let manager = step.manager.as_ref();
-    let named = |name: &str| format!("fieldManager={}&fieldValidation=Warn{dry}", api::segment(name));
+    let named = |name: &str| format!("fieldManager={}&fieldValidation=Warn{dry}", percent_encode(name));
     match (step.action, manager) {
         (Action::Update, _) => {
             let force = if run.plan.options.force { "&force=true" } else { "" };
-            Call { method: Method::PATCH, uri: format!("{}?{}{force}", api::object(&step.kind, &id), named(FIELD_MANAGER)), accept: JSON, content: APPLY, body }
+            Call { method: Method::Apply, path: format!("{}?{}{force}", api::object(&step.kind, &id), named(FIELD_MANAGER)), body, metadata_only: false }
         }
         // Applied under its own manager the object is owned as it was, in one request.
         (_, Some(manager)) if manager.apply => {
-            Call { method: Method::PATCH, uri: format!("{}?{}", api::object(&step.kind, &id), named(&manager.name)), accept: JSON, content: APPLY, body }
+            Call { method: Method::Apply, path: format!("{}?{}", api::object(&step.kind, &id), named(&manager.name)), body, metadata_only: false }
         }
         (_, manager) => {
             let name = manager.map_or(FIELD_MANAGER, |manager| &manager.name);
-            Call { method: Method::POST, uri: format!("{}?{}", api::collection(&step.kind, id.namespace.as_deref()), named(name)), accept: JSON, content: JSON, body }
+            Call { method: Method::Post, path: format!("{}?{}", collection_path(&step.kind, id.namespace.as_deref()), named(name)), body, metadata_only: false }
         }
     }
 }
@@ -216,9 +217,9 @@ async fn settle_surplus(run: &Run, step: &Step, answer: &Answer, wanted: &Value)
     }
     let dry = if run.mode == Mode::ServerDryRun { "&dryRun=All" } else { "" };
     let body = serde_json::to_vec(&body).map_err(|_| "cannot be written as JSON".to_owned())?;
-    let uri = format!("{}?fieldManager={FIELD_MANAGER}{dry}", api::object(&step.kind, &step.id()));
+    let path = format!("{}?fieldManager={FIELD_MANAGER}{dry}", api::object(&step.kind, &step.id()));
     run.report(|report| report.write_requests += 1);
-    run.api.call(Call { method: Method::PATCH, uri, accept: JSON, content: MERGE, body }).await.map_err(|error| explain(&error, step))?;
+    api::call(&run.cluster, Call { method: Method::Merge, path, body, metadata_only: false }).await.map_err(|error| explain(&error, step))?;
     Ok(())
 }
 
@@ -232,16 +233,16 @@ fn without_addresses(object: &mut Value) -> bool {
 /// The server's sentence and, where there is one, the way on.
 fn explain(error: &ApiError, step: &Step) -> String {
     // Refusals of Secrets may quote their values.
-    if step.kind.group_resource() == GroupResource::new("", "secrets") && error.status == 422 {
-        return format!("the API server finds the Secret invalid ({})", if error.reason.is_empty() { "422" } else { &error.reason });
+    if step.kind.group_resource() == GroupResource::new("", "secrets") && error.status() == 422 {
+        return format!("the API server finds the Secret invalid ({})", if error.reason().is_empty() { "422" } else { error.reason() });
     }
-    let hint = match (error.status, error.reason.as_str()) {
+    let hint = match (error.status(), error.reason()) {
         (409, "Conflict") if step.action == Action::Update => "; force takes the fields over",
-        (403, _) if error.message.contains("attempting to grant RBAC permissions not currently held") => "; restore it with an account that holds these permissions, or may escalate and bind",
-        (404, _) if error.message.contains("namespaces") => "; restore its namespace too",
+        (403, _) if error.to_string().contains("attempting to grant RBAC permissions not currently held") => "; restore it with an account that holds these permissions, or may escalate and bind",
+        (404, _) if error.to_string().contains("namespaces") => "; restore its namespace too",
         _ => "",
     };
-    format!("{}{hint}", error.message)
+    format!("{error}{hint}")
 }
 
 fn chain(error: &dyn std::error::Error) -> String {
@@ -267,6 +268,10 @@ mod tests {
         }
     }
 
+    fn refused(status: u16, reason: &str, message: &str) -> ApiError {
+        ApiError::Refused { status, reason: reason.into(), message: message.into(), retry_after: None }
+    }
+
     #[test]
     fn refusals_are_retried_by_cause() {
         let rows = [
@@ -287,13 +292,13 @@ mod tests {
             (400, "BadRequest", "", Next::GiveUp),
         ];
         for (status, reason, message, expected) in rows {
-            let error = ApiError { status, reason: reason.into(), message: message.into(), retry_after: None };
+            let error = if status == 0 { ApiError::Unreachable { reason: message.into() } } else { refused(status, reason, message) };
             assert_eq!(next(&error, &step("services", Action::Create)), expected, "{status} {message}");
         }
-        let conflict = ApiError { status: 409, reason: "Conflict".into(), message: "conflict with \"kubectl\"".into(), retry_after: None };
+        let conflict = refused(409, "Conflict", "conflict with \"kubectl\"");
         assert_eq!(next(&conflict, &step("services", Action::Update)), Next::GiveUp);
         assert_eq!(explain(&conflict, &step("services", Action::Update)), "conflict with \"kubectl\"; force takes the fields over");
-        let leak = ApiError { status: 422, reason: "Invalid".into(), message: "data: Invalid value: \"hunter2\"".into(), retry_after: None };
+        let leak = refused(422, "Invalid", "data: Invalid value: \"hunter2\"");
         assert!(!explain(&leak, &step("secrets", Action::Create)).contains("hunter2"));
     }
 }

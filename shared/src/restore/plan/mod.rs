@@ -12,7 +12,10 @@ use super::{
     order::{Place, Stage, place},
     owners::{self, OwnerLink, OwnerLinks},
 };
-use crate::object::{GroupResource, KindInfo, ObjectId};
+use crate::{
+    cluster::Discovery,
+    object::{GroupResource, KindInfo, ObjectId},
+};
 
 /// What to do with objects that the cluster already has in another state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -86,6 +89,16 @@ pub struct LiveObject {
 #[derive(Debug, Clone, Default)]
 pub struct Served {
     versions: HashMap<GroupResource, (KindInfo, Vec<String>)>,
+}
+
+impl From<&Discovery> for Served {
+    fn from(discovery: &Discovery) -> Self {
+        let mut served = Self::default();
+        for kind in &discovery.kinds {
+            served.add(kind.info.clone(), kind.served_versions.clone());
+        }
+        served
+    }
 }
 
 impl Served {
