@@ -76,7 +76,7 @@ pub enum SourceError {
         /// Which object.
         object: String,
         /// Why.
-        source: RepositoryError,
+        source: Box<RepositoryError>,
     },
     /// A stored object is not what a backup writes.
     #[error("cannot understand {object}")]
@@ -138,7 +138,7 @@ impl Source {
     /// # Errors
     /// `Repository` when stored bytes cannot be read.
     pub async fn parts(&self, item: &Item) -> Result<LoadedParts, SourceError> {
-        let named = |source| SourceError::Repository { object: item.id.to_string(), source };
+        let named = |source| SourceError::Repository { object: item.id.to_string(), source: Box::new(source) };
         match self {
             Self::Snapshot(snapshot) => {
                 let row = u32::try_from(item.number).map_err(|_| SourceError::NoSuchItem(item.number))?;
@@ -173,7 +173,7 @@ impl Source {
             Self::Snapshot(snapshot) => {
                 let row = u32::try_from(number).map_err(|_| SourceError::NoSuchItem(number))?;
                 let named = || snapshot.catalog().row(row).map_or_else(|| format!("row {row}"), |row| row.id().to_string());
-                snapshot.manifest(row).await.map_err(|source| SourceError::Repository { object: named(), source })
+                snapshot.manifest(row).await.map_err(|source| SourceError::Repository { object: named(), source: Box::new(source) })
             }
             Self::File(documents) => {
                 documents.get(number).map(|one| one.parts.manifest.clone().into()).ok_or(SourceError::NoSuchItem(number))

@@ -41,7 +41,7 @@ pub enum VerifyError {
         /// Which object.
         object: ObjectId,
         /// Why.
-        source: RepositoryError,
+        source: Box<RepositoryError>,
     },
 }
 
@@ -93,7 +93,7 @@ async fn expected(snapshot: &Snapshot, row: u32, id: &ObjectId) -> Result<bool, 
 }
 
 async fn changed(before: &Snapshot, after: &Snapshot, id: &ObjectId, (old, new): (u32, u32)) -> Result<Option<String>, VerifyError> {
-    let failed = |source| VerifyError::Repository { object: id.clone(), source };
+    let failed = |source| VerifyError::Repository { object: id.clone(), source: Box::new(source) };
     let (old, new) = (before.manifest(old).await.map_err(failed)?, after.manifest(new).await.map_err(failed)?);
     let value = |text: &[u8]| {
         let mut value = yaml::read(text).map_err(|source| SourceError::Object { object: id.to_string(), source })?;
