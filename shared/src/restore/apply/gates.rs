@@ -1,9 +1,9 @@
 //! Waiting until new definitions are served.
+//!
+//! Discovery follows seconds later, but nothing here needs it: an established kind takes requests. With several API servers one may
+//! know a kind before the other; creating objects is retried for that.
 
-use std::{
-    collections::BTreeSet,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use futures::{StreamExt as _, stream};
 use serde_json::Value;
@@ -11,7 +11,8 @@ use serde_json::Value;
 use super::Run;
 use crate::restore::{
     api::{self, Call},
-    plan::{Action, Step, Wave},
+    order::Stage,
+    plan::{Action, Step},
     transforms::at,
 };
 
@@ -20,11 +21,11 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// Looks at the same time.
 const PARALLEL: usize = 8;
 
-/// Waits until every definition of the wave is established and discovery lists its kinds; what does not get there in time is
-/// reported, and its objects are not attempted one by one.
-pub async fn definitions(run: &Run, wave: &Wave) {
+/// Waits until every new definition is established; what does not get there in time is reported, and its objects are not
+/// attempted one by one.
+pub async fn definitions(run: &Run) {
     let end = Instant::now() + run.patience.settle;
-    let created: Vec<&Step> = wave.steps.iter().filter(|step| step.action == Action::Create).collect();
+    let created: Vec<&Step> = run.plan.steps().filter(|step| step.action == Action::Create && Stage::of(&step.kind.group_resource()) == Stage::Definitions).collect();
     let outcomes: Vec<(&Step, Result<(), String>)> =
         stream::iter(created).map(|step| async move { (step, established(run, step, end).await) }).buffer_unordered(PARALLEL).collect().await;
     for (step, outcome) in outcomes {
@@ -33,13 +34,6 @@ pub async fn definitions(run: &Run, wave: &Wave) {
             run.report(|report| report.warn(step, [format!("not served: {why}")]));
         }
     }
-    let versions: BTreeSet<(String, String)> = run
-        .plan
-        .steps()
-        .filter(|step| step.action == Action::Create && run.coming.kinds.contains(&step.kind.group_resource()))
-        .map(|step| (step.kind.api_version(), step.kind.resource.clone()))
-        .collect();
-    stream::iter(versions).for_each_concurrent(PARALLEL, |(version, resource)| async move { discovered(run, &version, &resource, end).await }).await;
 }
 
 async fn established(run: &Run, step: &Step, end: Instant) -> Result<(), String> {
@@ -72,20 +66,6 @@ fn condition(definition: &Value) -> Option<String> {
         }
     }
     None
-}
-
-/// With several API servers one may know the kind before the other; creating objects is retried for that, so time just passes.
-async fn discovered(run: &Run, version: &str, resource: &str, end: Instant) {
-    while Instant::now() < end && !run.stopped() {
-        let answer = api::call(&run.cluster, Call::get(format!("/apis/{version}"))).await.and_then(|answer| answer.value());
-        let listed = answer.ok().is_some_and(|value| {
-            value.get("resources").and_then(Value::as_array).into_iter().flatten().any(|one| at(one, &["name"]).and_then(Value::as_str) == Some(resource))
-        });
-        if listed {
-            return;
-        }
-        tokio::time::sleep(PAUSE).await;
-    }
 }
 
 #[cfg(test)]

@@ -109,16 +109,19 @@ pub async fn apply(plan: Arc<Plan>, source: Source, cluster: Cluster, mode: Mode
         cluster, source, plan: Arc::clone(&plan), mode, patience, window: Window::default(), uids: Uids::default(), stop, progress, report, coming,
         broken: Mutex::default(),
     });
+    let mut awaited = false;
     for (number, wave) in plan.waves.iter().enumerate() {
+        // Definitions become served while other waves run; only their objects have to wait.
+        if mode == Mode::Write && !awaited && run.needs_definitions(wave) {
+            awaited = true;
+            gates::definitions(&run).await;
+        }
         let steps = stream::iter(0..wave.steps.len()).map(|index| {
             let run = Arc::clone(&run);
             // A task each: reading and encoding objects uses all cores.
             tokio::spawn(async move { run.step(number, index).await })
         });
         steps.buffer_unordered(MOST * 2).for_each(|_| futures::future::ready(())).await;
-        if mode == Mode::Write {
-            run.gate(wave).await;
-        }
     }
     let mut report = std::mem::take(&mut *run.report.lock().unwrap_or_else(PoisonError::into_inner));
     report.finish();
@@ -178,10 +181,8 @@ impl Run {
         change(&mut self.report.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// Waits for what a wave's objects make possible.
-    async fn gate(&self, wave: &Wave) {
-        if wave.stage == Stage::Definitions && !self.stopped() {
-            gates::definitions(self, wave).await;
-        }
+    /// Whether a wave creates objects of kinds that this plan defines.
+    fn needs_definitions(&self, wave: &Wave) -> bool {
+        !self.stopped() && wave.steps.iter().any(|step| step.action == Action::Create && self.coming.kinds.contains(&step.kind.group_resource()))
     }
 }
