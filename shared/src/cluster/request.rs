@@ -95,6 +95,14 @@ impl ApiError {
         }
     }
 
+    /// When the server wants to be asked again, in seconds.
+    pub fn retry_after(&self) -> Option<u64> {
+        match self {
+            Self::Refused { retry_after, .. } => *retry_after,
+            _ => None,
+        }
+    }
+
     fn pause(&self, attempt: u32) -> Duration {
         let grown = Duration::from_millis(100 << attempt.min(7));
         match self {
@@ -146,7 +154,8 @@ impl ListBody {
         }
     }
 
-    async fn collect(mut self) -> Result<Bytes, ApiError> {
+    /// The whole body.
+    pub(crate) async fn collect(mut self) -> Result<Bytes, ApiError> {
         let mut bytes = Vec::new();
         while let Some(piece) = self.next().await? {
             bytes.extend_from_slice(&piece);
@@ -169,7 +178,8 @@ fn chain(error: &(dyn std::error::Error + 'static)) -> String {
 }
 
 impl Cluster {
-    async fn once(&self, method: Method, path: &str, accept: &str, body: &Bytes) -> Result<ListBody, ApiError> {
+    /// Sends one request, never again: for callers whose retries depend on what they asked for.
+    pub(crate) async fn once(&self, method: Method, path: &str, accept: &str, body: &Bytes) -> Result<ListBody, ApiError> {
         let (verb, content) = match method {
             Method::Get => ("GET", ""),
             Method::Post => ("POST", "application/json"),

@@ -1,1 +1,10 @@
-//! Comparing snapshots: catalogs first, bytes only where hashes differ.
+//! What differs between two snapshots, or between a snapshot and the cluster.
+//!
+//! [`changes()`] joins two sorted listings and compares hashes: no object is read. [`text`] makes the readable difference of two
+//! manifests, for the objects that a person wants to see. The live cluster is no special case: it is collected into a repository
+//! in memory that shares the keys of the other side, so that hashes compare.
+
+mod changes;
+pub mod text;
+
+pub use changes::{Change, ChangeKind, Entry, changes};

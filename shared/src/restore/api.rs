@@ -1,0 +1,87 @@
+//! Requests to the API server by path, with a deadline each, and its refusals.
+
+use bytes::Bytes;
+use serde_json::Value;
+
+use crate::{
+    cluster::{ApiError, Cluster, Method, collection_path, percent_encode},
+    object::{KindInfo, ObjectId},
+};
+
+/// Accepts lists of metadata only.
+const METADATA_LIST: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
+const JSON: &str = "application/json";
+
+/// A request.
+pub struct Call {
+    /// What it does.
+    pub method: Method,
+    /// Path and query.
+    pub path: String,
+    /// Body, empty for reads.
+    pub body: Vec<u8>,
+    /// Whether only metadata of a list is wanted.
+    pub metadata_only: bool,
+}
+
+impl Call {
+    /// Reads one object or list.
+    pub fn get(path: String) -> Self {
+        Self { method: Method::Get, path, body: Vec::new(), metadata_only: false }
+    }
+
+    /// Reads the metadata of a list.
+    pub fn metadata(path: String) -> Self {
+        Self { metadata_only: true, ..Self::get(path) }
+    }
+}
+
+/// An answer: its body and the server's warnings.
+pub struct Answer {
+    /// Body.
+    pub body: Bytes,
+    /// Deprecated versions, unknown fields.
+    pub warnings: Vec<String>,
+}
+
+impl Answer {
+    /// The body as a value.
+    ///
+    /// # Errors
+    /// `Malformed` when it is not JSON.
+    pub fn value(&self) -> Result<Value, ApiError> {
+        serde_json::from_slice(&self.body).map_err(|_| ApiError::Malformed { reason: "it is not JSON".to_owned() })
+    }
+}
+
+/// Sends a write once: the caller knows what an error means for what it wrote. Reads are tried again.
+///
+/// # Errors
+/// The API server's refusal, or that there was no answer.
+pub async fn call(cluster: &Cluster, call: Call) -> Result<Answer, ApiError> {
+    let accept = if call.metadata_only { METADATA_LIST } else { JSON };
+    let body = Bytes::from(call.body);
+    let mut answer = match call.method {
+        Method::Get => cluster.stream(call.method, &call.path, accept, body).await?,
+        _ => cluster.once(call.method, &call.path, accept, &body).await?,
+    };
+    let warnings = std::mem::take(&mut answer.warnings);
+    Ok(Answer { body: answer.collect().await?, warnings })
+}
+
+/// Path of one object.
+pub fn object(kind: &KindInfo, id: &ObjectId) -> String {
+    format!("{}/{}", collection_path(kind, id.namespace.as_deref()), percent_encode(&id.name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_encoded_in_paths() {
+        let kind = |group: &str, resource: &str| KindInfo { group: group.into(), version: "v1".into(), resource: resource.into(), kind: "K".into(), namespaced: true };
+        let id = ObjectId { kind: kind("", "x").group_resource(), namespace: None, name: "system:a b".into() };
+        assert_eq!(object(&kind("rbac.authorization.k8s.io", "clusterroles"), &id), "/apis/rbac.authorization.k8s.io/v1/clusterroles/system%3Aa%20b");
+    }
+}

@@ -1,0 +1,240 @@
+//! Which objects of a source a restore is about.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use globset::{Glob, GlobSet, GlobSetBuilder};
+
+use super::LabelSelector;
+use crate::object::{GroupResource, ObjectId, file_name};
+
+/// One object or folder that a person named.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Pick {
+    /// One object, as kubectl names it.
+    Object(ObjectId),
+    /// A path in a mount: a file, or a folder of a namespace or kind.
+    Path(MountPath),
+}
+
+/// A path below the root of a mounted snapshot, down to the depth that was given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MountPath {
+    /// The namespace, or nothing for `cluster/`.
+    namespace: Option<String>,
+    kind: Option<GroupResource>,
+    /// File name: it may be a shortened one, so it is compared with the file names of rows.
+    file: Option<String>,
+}
+
+/// A selection that cannot be understood.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum SelectionError {
+    /// A glob does not parse.
+    #[error("pattern {pattern:?}: {reason}")]
+    Glob {
+        /// As given.
+        pattern: String,
+        /// The parser's words.
+        reason: String,
+    },
+    /// A path is not one of a mounted snapshot.
+    #[error("{path} is no path of a mounted snapshot: expected namespaces/NAMESPACE[/RESOURCE[/NAME.yaml]] or cluster[/RESOURCE[/NAME.yaml]]")]
+    Path {
+        /// As given.
+        path: String,
+    },
+}
+
+/// What to restore. Empty lists select everything; what is given must hold together, picks excepted, of which one suffices.
+#[derive(Debug, Clone, Default)]
+pub struct Selection {
+    namespaces: Option<GlobSet>,
+    names: Option<GlobSet>,
+    kinds: BTreeSet<GroupResource>,
+    labels: Option<LabelSelector>,
+    picks: Vec<Pick>,
+}
+
+impl Selection {
+    /// Restricts to namespaces by name or glob. Cluster-scoped objects are then left out, but for the Namespaces themselves.
+    ///
+    /// # Errors
+    /// `Glob` for a pattern that does not parse.
+    pub fn namespaces(mut self, patterns: &[String]) -> Result<Self, SelectionError> {
+        self.namespaces = globs(patterns)?;
+        Ok(self)
+    }
+
+    /// Restricts to object names by name or glob.
+    ///
+    /// # Errors
+    /// `Glob` for a pattern that does not parse.
+    pub fn names(mut self, patterns: &[String]) -> Result<Self, SelectionError> {
+        self.names = globs(patterns)?;
+        Ok(self)
+    }
+
+    /// Restricts to kinds. Short names are the caller's to resolve: that needs discovery or the catalog.
+    pub fn kinds(mut self, kinds: impl IntoIterator<Item = GroupResource>) -> Self {
+        self.kinds = kinds.into_iter().collect();
+        self
+    }
+
+    /// Restricts to objects with matching labels.
+    pub fn labels(mut self, selector: Option<LabelSelector>) -> Self {
+        self.labels = selector;
+        self
+    }
+
+    /// Restricts to named objects and paths.
+    pub fn picks(mut self, picks: Vec<Pick>) -> Self {
+        self.picks = picks;
+        self
+    }
+
+    /// Whether the manifest's labels have to be read to decide.
+    pub fn needs_labels(&self) -> bool {
+        self.labels.is_some()
+    }
+
+    /// Whether labels fit; call it for rows that [`Selection::admits`].
+    pub fn admits_labels(&self, labels: &BTreeMap<String, String>) -> bool {
+        self.labels.as_ref().is_none_or(|selector| selector.matches(labels))
+    }
+
+    /// Whether a row fits, labels apart.
+    pub fn admits(&self, kind: &GroupResource, namespace: Option<&str>, name: &str) -> bool {
+        if !self.kinds.is_empty() && !self.kinds.contains(kind) {
+            return false;
+        }
+        if let Some(namespaces) = &self.namespaces {
+            let is_namespace = kind.group.is_empty() && kind.resource == "namespaces";
+            let within = if is_namespace { Some(name) } else { namespace };
+            if !within.is_some_and(|within| namespaces.is_match(within)) {
+                return false;
+            }
+        }
+        if self.names.as_ref().is_some_and(|names| !names.is_match(name)) {
+            return false;
+        }
+        self.picks.is_empty() || self.picks.iter().any(|pick| pick.admits(kind, namespace, name))
+    }
+
+    /// Objects named one by one that a source does not hold: an error to the person, not an empty restore.
+    pub fn missing<'a>(&'a self, found: &BTreeSet<ObjectId>) -> Vec<&'a ObjectId> {
+        self.picks
+            .iter()
+            .filter_map(|pick| match pick {
+                Pick::Object(id) if !found.contains(id) => Some(id),
+                _ => None,
+            })
+            .collect()
+    }
+}
+
+impl Pick {
+    /// Reads a path of a mount, with or without leading folders such as the mount point.
+    ///
+    /// # Errors
+    /// `Path` when neither `namespaces/…` nor `cluster` is found in it.
+    pub fn from_path(path: &str) -> Result<Self, SelectionError> {
+        let wrong = || SelectionError::Path { path: path.to_owned() };
+        let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
+        let root = parts.iter().rposition(|part| *part == "cluster" || *part == "namespaces").ok_or_else(wrong)?;
+        // A Namespace's own file lies in cluster/namespaces/: there the folder before it is the root.
+        let root = if root > 0 && parts.get(root - 1) == Some(&"cluster") { root - 1 } else { root };
+        let (namespace, rest) = match (parts.get(root), parts.get(root + 1..)) {
+            (Some(&"cluster"), Some(rest)) => (None, rest),
+            (Some(_), Some([namespace, rest @ ..])) => (Some((*namespace).to_owned()), rest),
+            _ => return Err(wrong()),
+        };
+        let (kind, file) = match rest {
+            [] => (None, None),
+            [kind] => (Some(*kind), None),
+            [kind, file] if file.ends_with(".yaml") => (Some(*kind), Some((*file).to_owned())),
+            _ => return Err(wrong()),
+        };
+        let kind = kind.map(str::parse).transpose().map_err(|_| wrong())?;
+        Ok(Self::Path(MountPath { namespace, kind, file }))
+    }
+
+    fn admits(&self, kind: &GroupResource, namespace: Option<&str>, name: &str) -> bool {
+        match self {
+            Self::Object(id) => id.kind == *kind && id.namespace.as_deref() == namespace && id.name == name,
+            Self::Path(path) => {
+                path.namespace.as_deref() == namespace
+                    && path.kind.as_ref().is_none_or(|wanted| wanted == kind)
+                    && path.file.as_deref().is_none_or(|file| file == file_name(name))
+            }
+        }
+    }
+}
+
+fn globs(patterns: &[String]) -> Result<Option<GlobSet>, SelectionError> {
+    if patterns.is_empty() {
+        return Ok(None);
+    }
+    let error = |pattern: &str, error: &globset::Error| SelectionError::Glob { pattern: pattern.to_owned(), reason: error.kind().to_string() };
+    let mut set = GlobSetBuilder::new();
+    for pattern in patterns {
+        set.add(Glob::new(pattern).map_err(|e| error(pattern, &e))?);
+    }
+    set.build().map(Some).map_err(|e| error(&patterns.join(","), &e))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    const ROWS: [(&str, Option<&str>, &str); 6] = [
+        ("namespaces", None, "demo"),
+        ("namespaces", None, "other"),
+        ("clusterroles.rbac.authorization.k8s.io", None, "admin"),
+        ("configmaps", Some("demo"), "app"),
+        ("deployments.apps", Some("demo"), "web"),
+        ("configmaps", Some("other"), "app"),
+    ];
+
+    fn selected(selection: &Selection) -> Vec<usize> {
+        ROWS.iter().enumerate().filter(|(_, (kind, ns, name))| selection.admits(&kind.parse().unwrap(), *ns, name)).map(|(i, _)| i).collect()
+    }
+
+    fn strings(list: &[&str]) -> Vec<String> {
+        list.iter().map(|s| (*s).to_owned()).collect()
+    }
+
+    #[test]
+    fn selections() {
+        let all = Selection::default;
+        let path = |path: &str| all().picks(vec![Pick::from_path(path).unwrap()]);
+        let object = |kind: &str, ns: Option<&str>, name: &str| Pick::Object(ObjectId { kind: kind.parse().unwrap(), namespace: ns.map(Into::into), name: name.into() });
+        let rows = [
+            ("everything", all(), vec![0, 1, 2, 3, 4, 5]),
+            ("namespace with itself", all().namespaces(&strings(&["demo"])).unwrap(), vec![0, 3, 4]),
+            ("namespace glob", all().namespaces(&strings(&["o*", "x"])).unwrap(), vec![1, 5]),
+            ("kind", all().kinds(["configmaps".parse().unwrap()]), vec![3, 5]),
+            ("kind in namespace", all().kinds(["configmaps".parse().unwrap()]).namespaces(&strings(&["demo"])).unwrap(), vec![3]),
+            ("names", all().names(&strings(&["a*"])).unwrap(), vec![2, 3, 5]),
+            ("objects", all().picks(vec![object("deployments.apps", Some("demo"), "web"), object("configmaps", Some("other"), "app")]), vec![4, 5]),
+            ("file", path("/mnt/snap/namespaces/demo/configmaps/app.yaml"), vec![3]),
+            ("folder of a kind", path("namespaces/demo/deployments.apps/"), vec![4]),
+            ("folder of a namespace", path("namespaces/demo"), vec![3, 4]),
+            ("cluster", path("cluster"), vec![0, 1, 2]),
+            ("file of a namespace", path("x/cluster/namespaces/demo.yaml"), vec![0]),
+        ];
+        for (name, selection, expected) in rows {
+            assert_eq!(selected(&selection), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_understood_is_said() {
+        for path in ["", "demo/configmaps/app.yaml", "namespaces", "namespaces/a/b/c/d.yaml", "cluster/pods/x.txt"] {
+            assert!(Pick::from_path(path).is_err(), "{path}");
+        }
+        assert!(Selection::default().names(&strings(&["[a"])).is_err());
+        let id = ObjectId { kind: "pods".parse().unwrap(), namespace: None, name: "x".into() };
+        assert_eq!(Selection::default().picks(vec![Pick::Object(id.clone())]).missing(&BTreeSet::new()), [&id]);
+    }
+}
