@@ -54,6 +54,16 @@ impl Forest {
         Self { repository, full, all: false, slots: RwLock::new(vec![slot]), listed: RwLock::default() }
     }
 
+    /// A snapshot that is open already, at the root.
+    pub fn of(snapshot: &kubestash::repository::Snapshot, full: bool) -> Self {
+        let forest = Self::single(snapshot.repository().clone(), snapshot.root().clone(), full);
+        if let Some(slot) = forest.slot(0) {
+            // A new cell is empty.
+            let _ = slot.files.set(SnapshotFiles::new(snapshot.clone(), full));
+        }
+        forest
+    }
+
     /// All snapshots of a repository.
     pub fn all(repository: Repository, roots: Vec<Root>, full: bool) -> Self {
         let forest = Self { repository, full, all: true, slots: RwLock::default(), listed: RwLock::default() };

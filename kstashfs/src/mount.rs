@@ -171,9 +171,13 @@ impl Drop for Mount {
             refresher.abort();
         }
         let Some(session) = self.session.take() else { return };
-        // Someone may still be inside: then it goes away as soon as they leave.
-        let _ = unmount(&self.place, true);
-        drop(session);
+        if session.guard.is_finished() {
+            return;
+        }
+        // Someone may still be inside: then it goes away as soon as they leave, and our threads end then.
+        if unmount(&self.place, true).is_ok() {
+            std::mem::forget(session);
+        }
     }
 }
 

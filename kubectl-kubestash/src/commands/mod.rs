@@ -3,11 +3,15 @@
 mod backup;
 mod cat;
 mod check;
+mod diff;
 mod forget;
 mod key;
 mod ls;
+mod mount;
 mod repo;
+mod restore;
 mod snapshots;
+mod umount;
 mod version;
 
 use clap::{Parser, Subcommand};
@@ -31,6 +35,11 @@ pub enum Command {
     Snapshots(snapshots::SnapshotsArgs),
     Ls(ls::LsArgs),
     Cat(cat::CatArgs),
+    Diff(diff::DiffArgs),
+    Mount(mount::MountArgs),
+    #[command(visible_alias = "unmount")]
+    Umount(umount::UmountArgs),
+    Restore(restore::RestoreArgs),
     Forget(forget::ForgetArgs),
     Check(check::CheckArgs),
     Repo(repo::RepoArgs),
@@ -45,6 +54,10 @@ pub async fn run(command: &Command, context: &CliContext) -> anyhow::Result<u8> 
         Command::Snapshots(args) => snapshots::run(args, context).await,
         Command::Ls(args) => ls::run(args, context).await,
         Command::Cat(args) => cat::run(args, context).await,
+        Command::Diff(args) => diff::run(args, context).await,
+        Command::Mount(args) => mount::run(args, context).await,
+        Command::Umount(args) => umount::run(args, context).await,
+        Command::Restore(args) => restore::run(args, context).await,
         Command::Forget(args) => forget::run(args, context).await,
         Command::Check(args) => check::run(args, context).await,
         Command::Repo(args) => repo::run(args, context).await,

@@ -55,11 +55,7 @@ pub struct Change {
 
 impl<'a> Entry<'a> {
     fn id(&self) -> ObjectId {
-        ObjectId {
-            kind: GroupResource::new(self.group, self.resource),
-            namespace: self.namespace.map(str::to_owned),
-            name: self.name.to_owned(),
-        }
+        ObjectId { kind: GroupResource::new(self.group, self.resource), namespace: self.namespace.map(str::to_owned), name: self.name.to_owned() }
     }
 
     /// Order of a catalog: `resource.group`, then the bytes of `namespace/name`.
@@ -139,9 +135,22 @@ mod tests {
     #[test]
     fn listings_are_joined_in_catalog_order() {
         // `a-b/x` comes before `a/x`, as the API server lists them.
-        let before = list(&[("configmaps", "a-b/x", 1), ("configmaps", "a/x", 1), ("configmaps", "a/y", 1), ("deployments.apps", "a/x", 1), ("namespaces", "a", 1)]);
-        let after = list(&[("configmaps", "a-b/x", 1), ("configmaps", "a/w", 1), ("configmaps", "a/x", 2), ("deployments.apps", "a/x", 1), ("nodes", "n", 1)]);
-        let shown: Vec<_> = changes(before.iter().copied(), after.iter().copied(), &|_| true).iter().map(|change| (change.id.to_string(), change.kind)).collect();
+        let before = list(&[
+            ("configmaps", "a-b/x", 1),
+            ("configmaps", "a/x", 1),
+            ("configmaps", "a/y", 1),
+            ("deployments.apps", "a/x", 1),
+            ("namespaces", "a", 1),
+        ]);
+        let after = list(&[
+            ("configmaps", "a-b/x", 1),
+            ("configmaps", "a/w", 1),
+            ("configmaps", "a/x", 2),
+            ("deployments.apps", "a/x", 1),
+            ("nodes", "n", 1),
+        ]);
+        let shown: Vec<_> =
+            changes(before.iter().copied(), after.iter().copied(), &|_| true).iter().map(|change| (change.id.to_string(), change.kind)).collect();
         assert_eq!(
             shown,
             [

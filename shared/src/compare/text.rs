@@ -124,7 +124,14 @@ mod tests {
         let after = b"data:\n  new: cGFzczE=\n  same: c2VjcmV0\n  turned: cGFzczE=\nkind: Secret\nmetadata:\n  annotations:\n    kubectl.kubernetes.io/last-applied-configuration: cGFzczE=\n    mine: shown\n";
         let text = unified(&id("secrets"), before, after, true);
         assert!(!text.contains("c2Vj") && !text.contains("cGFz"), "{text}");
-        for line in ["-  gone: '<hidden: 6 bytes>'", "+  new: '<hidden: 5 bytes>'", "   same: '<hidden: 6 bytes>'", "-  turned: '<hidden: 6 bytes, before>'", "+  turned: '<hidden: 5 bytes, after>'", "     mine: shown"] {
+        for line in [
+            "-  gone: '<hidden: 6 bytes>'",
+            "+  new: '<hidden: 5 bytes>'",
+            "   same: '<hidden: 6 bytes>'",
+            "-  turned: '<hidden: 6 bytes, before>'",
+            "+  turned: '<hidden: 5 bytes, after>'",
+            "     mine: shown",
+        ] {
             assert!(text.contains(line), "{line}\n{text}");
         }
         assert!(!between(&id("secrets"), Some(b": : :\n- c2VjcmV0"), Some(after), true).contains("c2Vj"));

@@ -74,6 +74,11 @@ impl Snapshot {
         &self.root
     }
 
+    /// The repository that it is in.
+    pub fn repository(&self) -> &Repository {
+        &self.repository
+    }
+
     /// All its objects.
     pub fn catalog(&self) -> &Catalog {
         &self.catalog

@@ -80,7 +80,13 @@ mod tests {
 
     #[test]
     fn names_are_encoded_in_paths() {
-        let kind = |group: &str, resource: &str| KindInfo { group: group.into(), version: "v1".into(), resource: resource.into(), kind: "K".into(), namespaced: true };
+        let kind = |group: &str, resource: &str| KindInfo {
+            group: group.into(),
+            version: "v1".into(),
+            resource: resource.into(),
+            kind: "K".into(),
+            namespaced: true,
+        };
         let id = ObjectId { kind: kind("", "x").group_resource(), namespace: None, name: "system:a b".into() };
         assert_eq!(object(&kind("rbac.authorization.k8s.io", "clusterroles"), &id), "/apis/rbac.authorization.k8s.io/v1/clusterroles/system%3Aa%20b");
     }

@@ -8,10 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{
-    Reason,
-    transforms::at,
-};
+use super::{Reason, transforms::at};
 use crate::object::{KindInfo, ObjectError, yaml};
 
 /// The parts of a stored object that its facts are read from. Empty where a source has none.
@@ -191,9 +188,8 @@ fn job_finished(status: &[u8]) -> Result<bool, ObjectError> {
     let status = yaml::read(status)?;
     let conditions = at(&status, &["status", "conditions"]).and_then(Value::as_array);
     let text = |condition: &Value, key: &str| at(condition, &[key]).and_then(Value::as_str).unwrap_or_default().to_owned();
-    Ok(conditions.is_some_and(|all| {
-        all.iter().any(|one| text(one, "status") == "True" && ["Complete", "Failed"].contains(&text(one, "type").as_str()))
-    }))
+    Ok(conditions
+        .is_some_and(|all| all.iter().any(|one| text(one, "status") == "True" && ["Complete", "Failed"].contains(&text(one, "type").as_str()))))
 }
 
 #[derive(Default)]
@@ -283,7 +279,8 @@ mod tests {
 
     fn facts(kind: &str, object: &Value) -> Facts {
         let group_resource: crate::object::GroupResource = kind.parse().unwrap();
-        let info = KindInfo { group: group_resource.group, version: "v1".into(), resource: group_resource.resource, kind: "K".into(), namespaced: true };
+        let info =
+            KindInfo { group: group_resource.group, version: "v1".into(), resource: group_resource.resource, kind: "K".into(), namespaced: true };
         let mut parts = Parts::default();
         split(&serde_json::to_vec(object).unwrap(), TypeMeta { api_version: "v1", kind: "K" }, Sensitivity::Open, &mut parts).unwrap();
         let name = object.pointer("/metadata/name").and_then(Value::as_str).unwrap();
@@ -292,21 +289,30 @@ mod tests {
 
     #[test]
     fn metadata_is_read() {
-        let found = facts("configmaps", &json!({
+        let found = facts(
+            "configmaps",
+            &json!({
             "data": {"metadata": "metadata:\n  labels:\n    x: y\n"},
             "metadata": {"name": "a", "namespace": "n", "uid": "u-1", "resourceVersion": "42", "labels": {"app": "x", "yes": "no"},
                 "annotations": {"text": "one\n\ntwo\nmetadata:\n"},
                 "ownerReferences": [{"apiVersion": "v1", "kind": "Pod", "name": "p", "uid": "u-0", "controller": true}],
                 "managedFields": [
                     {"manager": "a: b", "operation": "Apply", "apiVersion": "v1", "fieldsType": "FieldsV1", "fieldsV1": {"f:metadata": {"f:labels": {".": {}, "k:{\"manager\":\"x\"}": {}}}}},
-                    {"manager": "kubelet", "operation": "Update", "subresource": "status", "apiVersion": "v1"}]}}));
-        assert_eq!(found, Facts {
-            uid: Some("u-1".into()), resource_version: Some("42".into()),
-            owners: vec![Owner { api_version: "v1".into(), kind: "Pod".into(), name: "p".into(), uid: "u-0".into(), controller: true }],
-            manager: Some(Manager { name: "a: b".into(), apply: true }),
-            verdict: Verdict::Restore, selects_pods: false, volume: None,
-            labels: [("app".into(), "x".into()), ("yes".into(), "no".into())].into(),
-        });
+                    {"manager": "kubelet", "operation": "Update", "subresource": "status", "apiVersion": "v1"}]}}),
+        );
+        assert_eq!(
+            found,
+            Facts {
+                uid: Some("u-1".into()),
+                resource_version: Some("42".into()),
+                owners: vec![Owner { api_version: "v1".into(), kind: "Pod".into(), name: "p".into(), uid: "u-0".into(), controller: true }],
+                manager: Some(Manager { name: "a: b".into(), apply: true }),
+                verdict: Verdict::Restore,
+                selects_pods: false,
+                volume: None,
+                labels: [("app".into(), "x".into()), ("yes".into(), "no".into())].into(),
+            }
+        );
     }
 
     #[test]
@@ -343,7 +349,11 @@ mod tests {
             ("jobs.batch", job("Suspended", "True"), Restore),
             ("jobs.batch", named("x"), Restore),
             ("endpoints", labelled("endpoints.kubernetes.io/managed-by", "endpoint-controller"), Never(Reason::ComputedEndpoints)),
-            ("endpointslices.discovery.k8s.io", labelled("endpointslice.kubernetes.io/managed-by", "endpointslice-controller.k8s.io"), Never(Reason::ComputedEndpoints)),
+            (
+                "endpointslices.discovery.k8s.io",
+                labelled("endpointslice.kubernetes.io/managed-by", "endpointslice-controller.k8s.io"),
+                Never(Reason::ComputedEndpoints),
+            ),
             ("endpointslices.discovery.k8s.io", named("x"), Restore),
             ("clusterroles.rbac.authorization.k8s.io", labelled("kubernetes.io/bootstrapping", "rbac-defaults"), IfMissing(Reason::BuiltInRbac)),
             ("apiservices.apiregistration.k8s.io", named("v1."), Never(Reason::LocalApiService)),

@@ -97,9 +97,23 @@ mod tests {
     fn selectors_mean_what_kubectl_means() {
         let labels: BTreeMap<String, String> = [("app", "web"), ("tier", "front"), ("a.b/c", "1")].map(|(k, v)| (k.into(), v.into())).into();
         for (selector, expected) in [
-            ("", true), ("app=web", true), ("app==web", true), ("app = web", true), ("app=db", false), ("app!=db", true), ("none!=x", true), ("app!=web", false),
-            ("app", true), ("!app", false), ("!canary", true), ("tier in (front, back)", true), ("tier in (back)", false), ("tier notin (back)", true),
-            ("none notin (x)", true), ("app=web,tier=front,a.b/c=1", true), ("tier in (front,back),app=db", false),
+            ("", true),
+            ("app=web", true),
+            ("app==web", true),
+            ("app = web", true),
+            ("app=db", false),
+            ("app!=db", true),
+            ("none!=x", true),
+            ("app!=web", false),
+            ("app", true),
+            ("!app", false),
+            ("!canary", true),
+            ("tier in (front, back)", true),
+            ("tier in (back)", false),
+            ("tier notin (back)", true),
+            ("none notin (x)", true),
+            ("app=web,tier=front,a.b/c=1", true),
+            ("tier in (front,back),app=db", false),
         ] {
             assert_eq!(selector.parse::<LabelSelector>().unwrap().matches(&labels), expected, "{selector}");
         }

@@ -14,8 +14,9 @@ use serde_json::Value;
 use super::{
     Selection,
     api::{self, Call},
-    facts, owners,
+    facts,
     order::Stage,
+    owners,
     plan::{Candidate, Existing, LiveObject, Observed, Options, Served},
     source::{Item, Source, SourceError},
     transforms::at,
@@ -99,7 +100,15 @@ async fn load(source: &Source, items: Vec<Item>, selection: Option<&Selection>) 
             let parts = source.parts(&item).await?;
             let facts = facts::read(&item.kind, &item.id.name, parts.texts())
                 .map_err(|source| SourceError::Object { object: item.id.to_string(), source })?;
-            Ok::<_, SourceError>(Candidate { id: item.id, kind: item.kind, item: item.number, facts, needed: false, hidden: parts.hidden, manifest: None })
+            Ok::<_, SourceError>(Candidate {
+                id: item.id,
+                kind: item.kind,
+                item: item.number,
+                facts,
+                needed: false,
+                hidden: parts.hidden,
+                manifest: None,
+            })
         })
         .buffered(PARALLEL);
     let wanted = |candidate: &Candidate| selection.is_none_or(|selection| selection.admits_labels(&candidate.facts.labels));
@@ -144,8 +153,8 @@ async fn live(candidates: &[Candidate], served: &Served, cluster: &Cluster) -> R
     let mut requests: Vec<(KindInfo, Query)> = Vec::new();
     for (kind, namespaces) in wanted {
         let Some(info) = by_kind.get(&kind) else { continue };
-        let many = namespaces.values().filter(|names| names.len() > SINGLY).count() > NAMESPACES_SINGLY
-            || namespaces.len() > NAMESPACES_SINGLY * SINGLY;
+        let many =
+            namespaces.values().filter(|names| names.len() > SINGLY).count() > NAMESPACES_SINGLY || namespaces.len() > NAMESPACES_SINGLY * SINGLY;
         if many {
             requests.push((info.clone(), Query::List(None)));
             continue;
@@ -206,7 +215,9 @@ async fn list(cluster: &Cluster, info: &KindInfo, namespace: Option<&str>) -> Re
                 token.clear();
                 continue;
             }
-            other => other.and_then(|answer| answer.value()).map_err(|source| ObserveError::Cluster { what: info.group_resource().to_string(), source })?,
+            other => {
+                other.and_then(|answer| answer.value()).map_err(|source| ObserveError::Cluster { what: info.group_resource().to_string(), source })?
+            }
         };
         for item in answer.get("items").and_then(Value::as_array).into_iter().flatten() {
             let text = |key| at(item, &["metadata", key]).and_then(Value::as_str).map(str::to_owned);

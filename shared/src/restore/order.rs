@@ -100,9 +100,7 @@ pub fn place(stages: &[Stage], owners: &[Vec<usize>]) -> Vec<Place> {
         let mut stack = vec![start];
         while let Some(&index) = stack.last() {
             let above = owners.get(index).map(Vec::as_slice).unwrap_or_default();
-            let unplaced = |owner: &&usize| {
-                places.get(**owner).is_some_and(Option::is_none) && !open.get(**owner).copied().unwrap_or(true)
-            };
+            let unplaced = |owner: &&usize| places.get(**owner).is_some_and(Option::is_none) && !open.get(**owner).copied().unwrap_or(true);
             let waiting = if places.get(index).is_some_and(Option::is_some) { None } else { above.iter().find(unplaced).copied() };
             if let Some(flag) = open.get_mut(index) {
                 *flag = true;

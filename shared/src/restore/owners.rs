@@ -67,11 +67,18 @@ mod tests {
 
     #[test]
     fn references_are_resolved_by_group_and_kind() {
-        let info = |group: &str, kind: &str, resource: &str, namespaced| KindInfo { group: group.into(), version: "v1".into(), resource: resource.into(), kind: kind.into(), namespaced };
+        let info = |group: &str, kind: &str, resource: &str, namespaced| KindInfo {
+            group: group.into(),
+            version: "v1".into(),
+            resource: resource.into(),
+            kind: kind.into(),
+            namespaced,
+        };
         let mut kinds = HashMap::new();
         know(&mut kinds, &info("apps", "Deployment", "deployments", true));
         know(&mut kinds, &info("", "Node", "nodes", false));
-        let owner = |api: &str, kind: &str| Owner { api_version: api.into(), kind: kind.into(), name: "x".into(), uid: "u".into(), controller: false };
+        let owner =
+            |api: &str, kind: &str| Owner { api_version: api.into(), kind: kind.into(), name: "x".into(), uid: "u".into(), controller: false };
         let found = |api, kind| resolve(&owner(api, kind), Some("demo"), &kinds).map(|id| id.to_string());
         assert_eq!(found("apps/v1beta1", "Deployment").as_deref(), Some("deployments.apps/x -n demo"));
         assert_eq!(found("v1", "Node").as_deref(), Some("nodes/x"));

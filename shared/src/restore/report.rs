@@ -181,8 +181,17 @@ mod tests {
     fn step(name: &str) -> Step {
         Step {
             kind: KindInfo { group: String::new(), version: "v1".into(), resource: "pods".into(), kind: "Pod".into(), namespaced: true },
-            namespace: Some("demo".into()), name: name.into(), item: 0, action: Action::Create, reason: Reason::Missing, detail: None,
-            diff: None, manager: None, uid: None, owners: Default::default(), keep_volume: false,
+            namespace: Some("demo".into()),
+            name: name.into(),
+            item: 0,
+            action: Action::Create,
+            reason: Reason::Missing,
+            detail: None,
+            diff: None,
+            manager: None,
+            uid: None,
+            owners: Default::default(),
+            keep_volume: false,
         }
     }
 
@@ -196,7 +205,14 @@ mod tests {
         report.add(&step("f"), Outcome::Created);
         report.add(&step("g"), Outcome::Skipped(Reason::Finished));
         report.finish();
-        assert_eq!(report.causes.first().unwrap(), &CauseGroup { cause: "pods NAME is forbidden: quota".into(), count: 4, examples: vec!["pods/a -n demo".into(), "pods/b -n demo".into(), "pods/c -n demo".into()] });
+        assert_eq!(
+            report.causes.first().unwrap(),
+            &CauseGroup {
+                cause: "pods NAME is forbidden: quota".into(),
+                count: 4,
+                examples: vec!["pods/a -n demo".into(), "pods/b -n demo".into(), "pods/c -n demo".into()]
+            }
+        );
         assert_eq!((report.created, report.failed, report.skipped.get(&Reason::Finished)), (1, 5, Some(&1)));
         assert!(!report.is_complete());
         let text = serde_json::to_string(&report).unwrap();

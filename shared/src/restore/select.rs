@@ -208,7 +208,9 @@ mod tests {
     fn selections() {
         let all = Selection::default;
         let path = |path: &str| all().picks(vec![Pick::from_path(path).unwrap()]);
-        let object = |kind: &str, ns: Option<&str>, name: &str| Pick::Object(ObjectId { kind: kind.parse().unwrap(), namespace: ns.map(Into::into), name: name.into() });
+        let object = |kind: &str, ns: Option<&str>, name: &str| {
+            Pick::Object(ObjectId { kind: kind.parse().unwrap(), namespace: ns.map(Into::into), name: name.into() })
+        };
         let rows = [
             ("everything", all(), vec![0, 1, 2, 3, 4, 5]),
             ("namespace with itself", all().namespaces(&strings(&["demo"])).unwrap(), vec![0, 3, 4]),

@@ -127,9 +127,9 @@ impl Source {
             Self::Snapshot(snapshot) => {
                 Box::new(snapshot.catalog().rows().map(|row| Item { number: row.number as usize, id: row.id(), kind: row.kind.clone() }))
             }
-            Self::File(documents) => Box::new(
-                documents.iter().enumerate().map(|(number, one)| Item { number, id: one.id.clone(), kind: one.kind.clone() }),
-            ),
+            Self::File(documents) => {
+                Box::new(documents.iter().enumerate().map(|(number, one)| Item { number, id: one.id.clone(), kind: one.kind.clone() }))
+            }
         }
     }
 
@@ -175,9 +175,7 @@ impl Source {
                 let named = || snapshot.catalog().row(row).map_or_else(|| format!("row {row}"), |row| row.id().to_string());
                 snapshot.manifest(row).await.map_err(|source| SourceError::Repository { object: named(), source: Box::new(source) })
             }
-            Self::File(documents) => {
-                documents.get(number).map(|one| one.parts.manifest.clone().into()).ok_or(SourceError::NoSuchItem(number))
-            }
+            Self::File(documents) => documents.get(number).map(|one| one.parts.manifest.clone().into()).ok_or(SourceError::NoSuchItem(number)),
         }
     }
 }
@@ -244,7 +242,13 @@ mod tests {
 
     fn kind_of(api_version: &str, kind: &str) -> Option<KindInfo> {
         let namespaced = kind != "Namespace";
-        (api_version == "v1").then(|| KindInfo { group: String::new(), version: "v1".into(), resource: format!("{}s", kind.to_lowercase()), kind: kind.into(), namespaced })
+        (api_version == "v1").then(|| KindInfo {
+            group: String::new(),
+            version: "v1".into(),
+            resource: format!("{}s", kind.to_lowercase()),
+            kind: kind.into(),
+            namespaced,
+        })
     }
 
     fn documents(text: &str) -> Result<Vec<Document>, String> {
@@ -261,7 +265,10 @@ mod tests {
         let found = documents(text).unwrap();
         let ids: Vec<_> = found.iter().map(|one| one.id.to_string()).collect();
         assert_eq!(ids, ["configmaps/x -n demo", "namespaces/team", "secrets/s -n fallback"]);
-        assert_eq!(found.first().unwrap().parts.manifest, b"apiVersion: v1\ndata:\n  a: \"yes\"\nkind: ConfigMap\nmetadata:\n  name: x\n  namespace: demo\n");
+        assert_eq!(
+            found.first().unwrap().parts.manifest,
+            b"apiVersion: v1\ndata:\n  a: \"yes\"\nkind: ConfigMap\nmetadata:\n  name: x\n  namespace: demo\n"
+        );
         assert_eq!(found.get(1).unwrap().parts.server, b"metadata:\n  uid: u\n");
     }
 
@@ -271,7 +278,10 @@ mod tests {
             ("a: [", "document 1: is not valid YAML"),
             ("kind: X\n", "document 1: has no apiVersion"),
             ("apiVersion: v1\nkind: X\n", "document 1: has no metadata.name"),
-            ("apiVersion: v1\nkind: A\nmetadata: {name: a}\n---\napiVersion: x/v1\nkind: B\nmetadata: {name: b}\n", "document 2: B of x/v1 is not served by the cluster"),
+            (
+                "apiVersion: v1\nkind: A\nmetadata: {name: a}\n---\napiVersion: x/v1\nkind: B\nmetadata: {name: b}\n",
+                "document 2: B of x/v1 is not served by the cluster",
+            ),
         ] {
             let error = documents(text).unwrap_err();
             assert!(error.starts_with(expected), "{error}");

@@ -2,7 +2,11 @@
 
 use serde_json::Value;
 
-use super::{transforms, Verdict, facts, source::{Item, Source, SourceError}};
+use super::{
+    Verdict, facts,
+    source::{Item, Source, SourceError},
+    transforms,
+};
 use crate::{
     compare::{self, ChangeKind, Entry},
     object::{ObjectId, yaml},

@@ -31,7 +31,8 @@ impl Cluster {
     /// Connects to the cluster of `KUBESTASH_TEST_KUBECONFIG`.
     pub async fn start() -> Self {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let kubeconfig = PathBuf::from(std::env::var_os("KUBESTASH_TEST_KUBECONFIG").expect("KUBESTASH_TEST_KUBECONFIG names a cluster to test with"));
+        let kubeconfig =
+            PathBuf::from(std::env::var_os("KUBESTASH_TEST_KUBECONFIG").expect("KUBESTASH_TEST_KUBECONFIG names a cluster to test with"));
         let args = ClusterArgs { kubeconfig: Some(kubeconfig.clone()), ..ClusterArgs::default() };
         Self { kubeconfig, api: cluster::Cluster::connect(&args).await.unwrap() }
     }

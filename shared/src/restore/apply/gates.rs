@@ -25,7 +25,8 @@ const PARALLEL: usize = 8;
 /// attempted one by one.
 pub async fn definitions(run: &Run) {
     let end = Instant::now() + run.patience.settle;
-    let created: Vec<&Step> = run.plan.steps().filter(|step| step.action == Action::Create && Stage::of(&step.kind.group_resource()) == Stage::Definitions).collect();
+    let created: Vec<&Step> =
+        run.plan.steps().filter(|step| step.action == Action::Create && Stage::of(&step.kind.group_resource()) == Stage::Definitions).collect();
     let outcomes: Vec<(&Step, Result<(), String>)> =
         stream::iter(created).map(|step| async move { (step, established(run, step, end).await) }).buffer_unordered(PARALLEL).collect().await;
     for (step, outcome) in outcomes {

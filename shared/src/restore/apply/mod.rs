@@ -100,13 +100,31 @@ impl Promised {
 /// Executes a plan. `stop` ends it cleanly: requests in flight are finished, the rest is reported as not attempted.
 ///
 /// Never fails as a whole: what could not be done is in the report, by object and cause.
-pub async fn apply(plan: Arc<Plan>, source: Source, cluster: Cluster, mode: Mode, patience: Patience, stop: Arc<AtomicBool>, progress: Arc<Progress>) -> Report {
+pub async fn apply(
+    plan: Arc<Plan>,
+    source: Source,
+    cluster: Cluster,
+    mode: Mode,
+    patience: Patience,
+    stop: Arc<AtomicBool>,
+    progress: Arc<Progress>,
+) -> Report {
     progress.total.store(plan.steps().count() as u64, Ordering::Relaxed);
     let mut coming = Promised::default();
     plan.steps().filter(|step| step.action == Action::Create).for_each(|step| coming.add(step));
     let report = Mutex::new(Report { dry_run: mode == Mode::ServerDryRun, ..Report::default() });
     let run = Arc::new(Run {
-        cluster, source, plan: Arc::clone(&plan), mode, patience, window: Window::default(), uids: Uids::default(), stop, progress, report, coming,
+        cluster,
+        source,
+        plan: Arc::clone(&plan),
+        mode,
+        patience,
+        window: Window::default(),
+        uids: Uids::default(),
+        stop,
+        progress,
+        report,
+        coming,
         broken: Mutex::default(),
     });
     let mut awaited = false;

@@ -177,7 +177,12 @@ fn request(run: &Run, step: &Step, body: Vec<u8>) -> Call {
     match (step.action, manager) {
         (Action::Update, _) => {
             let force = if run.plan.options.force { "&force=true" } else { "" };
-            Call { method: Method::Apply, path: format!("{}?{}{force}", api::object(&step.kind, &id), named(FIELD_MANAGER)), body, metadata_only: false }
+            Call {
+                method: Method::Apply,
+                path: format!("{}?{}{force}", api::object(&step.kind, &id), named(FIELD_MANAGER)),
+                body,
+                metadata_only: false,
+            }
         }
         // Applied under its own manager the object is owned as it was, in one request.
         (_, Some(manager)) if manager.apply => {
@@ -185,7 +190,12 @@ fn request(run: &Run, step: &Step, body: Vec<u8>) -> Call {
         }
         (_, manager) => {
             let name = manager.map_or(FIELD_MANAGER, |manager| &manager.name);
-            Call { method: Method::Post, path: format!("{}?{}", collection_path(&step.kind, id.namespace.as_deref()), named(name)), body, metadata_only: false }
+            Call {
+                method: Method::Post,
+                path: format!("{}?{}", collection_path(&step.kind, id.namespace.as_deref()), named(name)),
+                body,
+                metadata_only: false,
+            }
         }
     }
 }
@@ -238,7 +248,9 @@ fn explain(error: &ApiError, step: &Step) -> String {
     }
     let hint = match (error.status(), error.reason()) {
         (409, "Conflict") if step.action == Action::Update => "; force takes the fields over",
-        (403, _) if error.to_string().contains("attempting to grant RBAC permissions not currently held") => "; restore it with an account that holds these permissions, or may escalate and bind",
+        (403, _) if error.to_string().contains("attempting to grant RBAC permissions not currently held") => {
+            "; restore it with an account that holds these permissions, or may escalate and bind"
+        }
         (404, _) if error.to_string().contains("namespaces") => "; restore its namespace too",
         _ => "",
     };
@@ -263,8 +275,17 @@ mod tests {
     fn step(resource: &str, action: Action) -> Step {
         Step {
             kind: KindInfo { group: String::new(), version: "v1".into(), resource: resource.into(), kind: "K".into(), namespaced: true },
-            namespace: Some("demo".into()), name: "a".into(), item: 0, action, reason: Reason::Missing, detail: None, diff: None, manager: None,
-            uid: None, owners: Default::default(), keep_volume: false,
+            namespace: Some("demo".into()),
+            name: "a".into(),
+            item: 0,
+            action,
+            reason: Reason::Missing,
+            detail: None,
+            diff: None,
+            manager: None,
+            uid: None,
+            owners: Default::default(),
+            keep_volume: false,
         }
     }
 

@@ -131,8 +131,7 @@ impl<'a> View<'a> {
 
     fn has_computed_endpoints(&self, candidate: &Candidate) -> bool {
         let service = ObjectId { kind: GroupResource::new("", "services"), ..candidate.id.clone() };
-        candidate.id.kind == GroupResource::new("", "endpoints")
-            && self.candidates.get(&service).is_some_and(|service| service.facts.selects_pods)
+        candidate.id.kind == GroupResource::new("", "endpoints") && self.candidates.get(&service).is_some_and(|service| service.facts.selects_pods)
     }
 
     /// The controller that makes this object again, if there is one or will be.

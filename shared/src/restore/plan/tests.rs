@@ -6,7 +6,16 @@ use super::*;
 use crate::restore::facts::Owner;
 
 fn kind(text: &str) -> KindInfo {
-    let known = [("Deployment", "deployments.apps"), ("ReplicaSet", "replicasets.apps"), ("Pod", "pods"), ("ConfigMap", "configmaps"), ("Namespace", "namespaces"), ("Widget", "widgets.example.com"), ("Service", "services"), ("Endpoints", "endpoints")];
+    let known = [
+        ("Deployment", "deployments.apps"),
+        ("ReplicaSet", "replicasets.apps"),
+        ("Pod", "pods"),
+        ("ConfigMap", "configmaps"),
+        ("Namespace", "namespaces"),
+        ("Widget", "widgets.example.com"),
+        ("Service", "services"),
+        ("Endpoints", "endpoints"),
+    ];
     let gr: GroupResource = text.parse().unwrap();
     let kind = known.iter().find(|(_, resource)| *resource == text).map_or("K", |(kind, _)| kind);
     let namespaced = !["namespaces", "customresourcedefinitions", "persistentvolumes"].contains(&gr.resource.as_str());
@@ -19,12 +28,27 @@ fn id(text: &str, name: &str) -> ObjectId {
 }
 
 fn make(text: &str, name: &str) -> Candidate {
-    let facts = Facts { uid: Some(format!("uid-{name}")), resource_version: Some("1".into()), owners: vec![], manager: None, verdict: Verdict::Restore, selects_pods: false, volume: None, labels: BTreeMap::new() };
+    let facts = Facts {
+        uid: Some(format!("uid-{name}")),
+        resource_version: Some("1".into()),
+        owners: vec![],
+        manager: None,
+        verdict: Verdict::Restore,
+        selects_pods: false,
+        volume: None,
+        labels: BTreeMap::new(),
+    };
     Candidate { id: id(text, name), kind: kind(text), item: 0, facts, needed: false, hidden: false, manifest: None }
 }
 
 fn owned(mut candidate: Candidate, owner: &Candidate) -> Candidate {
-    candidate.facts.owners.push(Owner { api_version: owner.kind.api_version(), kind: owner.kind.kind.clone(), name: owner.id.name.clone(), uid: format!("uid-{}", owner.id.name), controller: true });
+    candidate.facts.owners.push(Owner {
+        api_version: owner.kind.api_version(),
+        kind: owner.kind.kind.clone(),
+        name: owner.id.name.clone(),
+        uid: format!("uid-{}", owner.id.name),
+        controller: true,
+    });
     candidate
 }
 
@@ -34,7 +58,19 @@ fn live(uid: &str, version: &str) -> LiveObject {
 
 fn observe(candidates: Vec<Candidate>, live: Vec<(ObjectId, LiveObject)>) -> Observed {
     let mut served = Served::default();
-    for text in ["deployments.apps", "replicasets.apps", "pods", "configmaps", "namespaces", "services", "endpoints", "secrets", "persistentvolumes", "persistentvolumeclaims", "customresourcedefinitions.apiextensions.k8s.io"] {
+    for text in [
+        "deployments.apps",
+        "replicasets.apps",
+        "pods",
+        "configmaps",
+        "namespaces",
+        "services",
+        "endpoints",
+        "secrets",
+        "persistentvolumes",
+        "persistentvolumeclaims",
+        "customresourcedefinitions.apiextensions.k8s.io",
+    ] {
         served.add(kind(text), vec!["v1".into()]);
     }
     Observed { candidates, live: live.into_iter().collect(), served }
@@ -67,15 +103,39 @@ fn each_object_gets_an_action_with_a_reason() {
         ("missing", observe(vec![make("configmaps", "a")], vec![]), &skip, Action::Create, Reason::Missing),
         ("needed", observe(vec![with(|c| c.needed = true)], vec![]), &skip, Action::Create, Reason::Needed),
         ("never", observe(vec![with(|c| c.facts.verdict = Verdict::Never(Reason::RootCa))], vec![]), &skip, Action::Skip, Reason::RootCa),
-        ("same version", observe(vec![make("configmaps", "a")], vec![(id("configmaps", "a"), live("uid-a", "1"))]), &fail, Action::Skip, Reason::Unchanged),
+        (
+            "same version",
+            observe(vec![make("configmaps", "a")], vec![(id("configmaps", "a"), live("uid-a", "1"))]),
+            &fail,
+            Action::Skip,
+            Reason::Unchanged,
+        ),
         ("same text", equal("a: 1\n", "a: 1\n"), &update, Action::Skip, Reason::Unchanged),
-        ("same but for uids", equal("metadata:\n  ownerReferences:\n  - name: x\n    uid: a\n", "metadata:\n  ownerReferences:\n  - name: x\n    uid: b\n"), &update, Action::Skip, Reason::Unchanged),
+        (
+            "same but for uids",
+            equal("metadata:\n  ownerReferences:\n  - name: x\n    uid: a\n", "metadata:\n  ownerReferences:\n  - name: x\n    uid: b\n"),
+            &update,
+            Action::Skip,
+            Reason::Unchanged,
+        ),
         ("exists", observe(vec![make("configmaps", "a")], there()), &skip, Action::Skip, Reason::Exists),
         ("differs", equal("a: 1\n", "a: 2\n"), &update, Action::Update, Reason::Differs),
         ("refused", observe(vec![make("configmaps", "a")], there()), &fail, Action::Fail, Reason::ExistsFail),
         ("needed exists", observe(vec![with(|c| c.needed = true)], there()), &update, Action::Skip, Reason::Exists),
-        ("built in exists", observe(vec![with(|c| c.facts.verdict = Verdict::IfMissing(Reason::DefaultServiceAccount))], there()), &update, Action::Skip, Reason::DefaultServiceAccount),
-        ("built in missing", observe(vec![with(|c| c.facts.verdict = Verdict::IfMissing(Reason::DefaultServiceAccount))], vec![]), &update, Action::Create, Reason::Missing),
+        (
+            "built in exists",
+            observe(vec![with(|c| c.facts.verdict = Verdict::IfMissing(Reason::DefaultServiceAccount))], there()),
+            &update,
+            Action::Skip,
+            Reason::DefaultServiceAccount,
+        ),
+        (
+            "built in missing",
+            observe(vec![with(|c| c.facts.verdict = Verdict::IfMissing(Reason::DefaultServiceAccount))], vec![]),
+            &update,
+            Action::Create,
+            Reason::Missing,
+        ),
         ("being deleted", observe(vec![make("configmaps", "a")], vec![(id("configmaps", "a"), gone)]), &skip, Action::Create, Reason::Missing),
         ("hidden", observe(vec![with(|c| c.hidden = true)], vec![]), &skip, Action::Fail, Reason::HiddenValues),
         ("hidden exists", observe(vec![with(|c| c.hidden = true)], there()), &update, Action::Fail, Reason::HiddenValues),
@@ -92,7 +152,15 @@ fn each_object_gets_an_action_with_a_reason() {
 
 #[test]
 fn definitions_come_before_their_objects() {
-    let observed = observe(vec![make("widgets.example.com", "w"), make("customresourcedefinitions.apiextensions.k8s.io", "widgets.example.com"), make("configmaps", "c"), make("namespaces", "demo")], vec![]);
+    let observed = observe(
+        vec![
+            make("widgets.example.com", "w"),
+            make("customresourcedefinitions.apiextensions.k8s.io", "widgets.example.com"),
+            make("configmaps", "c"),
+            make("namespaces", "demo"),
+        ],
+        vec![],
+    );
     let planned = plan(&observed, &Options::default());
     let stages: Vec<_> = planned.waves.iter().map(|wave| wave.stage).collect();
     assert_eq!(stages, [Stage::Definitions, Stage::Namespaces, Stage::Configuration, Stage::CustomResources]);
@@ -121,7 +189,11 @@ fn what_a_controller_makes_is_left_to_it() {
 #[test]
 fn owners_in_the_cluster_are_linked_by_identity() {
     let owner = make("deployments.apps", "web");
-    for (found, expected) in [(live("uid-web", "5"), OwnerLink::Keep), (live("new", "5"), OwnerLink::To("new".into())), (LiveObject { deleting: true, ..live("new", "5") }, OwnerLink::Drop)] {
+    for (found, expected) in [
+        (live("uid-web", "5"), OwnerLink::Keep),
+        (live("new", "5"), OwnerLink::To("new".into())),
+        (LiveObject { deleting: true, ..live("new", "5") }, OwnerLink::Drop),
+    ] {
         let observed = observe(vec![owned(make("configmaps", "c"), &owner)], vec![(owner.id.clone(), found)]);
         let planned = plan(&observed, &Options::default());
         assert_eq!(planned.steps().next().unwrap().owners["uid-web"], expected);
@@ -133,7 +205,8 @@ fn endpoints_of_a_service_with_a_selector_are_computed() {
     let mut service = make("services", "web");
     service.facts.selects_pods = true;
     let observed = observe(vec![make("endpoints", "web"), service, make("endpoints", "manual")], vec![]);
-    let reasons: BTreeMap<_, _> = plan(&observed, &Options::default()).steps().map(|step| ((step.kind.resource.clone(), step.name.clone()), step.reason)).collect();
+    let reasons: BTreeMap<_, _> =
+        plan(&observed, &Options::default()).steps().map(|step| ((step.kind.resource.clone(), step.name.clone()), step.reason)).collect();
     assert_eq!(reasons[&("endpoints".into(), "web".into())], Reason::ComputedEndpoints);
     assert_eq!(reasons[&("endpoints".into(), "manual".into())], Reason::Missing);
 }

@@ -22,7 +22,10 @@ mod tests {
     #[test]
     fn aggregated_rules_are_emptied_and_others_stay() {
         let aggregated = json!({"aggregationRule": {"clusterRoleSelectors": []}, "rules": [{"verbs": ["*"]}]});
-        assert_eq!(prepared("clusterroles.rbac.authorization.k8s.io", aggregated), json!({"aggregationRule": {"clusterRoleSelectors": []}, "rules": []}));
+        assert_eq!(
+            prepared("clusterroles.rbac.authorization.k8s.io", aggregated),
+            json!({"aggregationRule": {"clusterRoleSelectors": []}, "rules": []})
+        );
         let plain = json!({"rules": [{"verbs": ["*"]}]});
         assert_eq!(prepared("clusterroles.rbac.authorization.k8s.io", plain.clone()), plain);
     }

@@ -32,7 +32,10 @@ mod tests {
         let generated = json!({"metadata": {"labels": {"app": "x", "controller-uid": "u"}}, "spec": {
             "selector": {"matchLabels": {"batch.kubernetes.io/controller-uid": "u"}},
             "template": {"metadata": {"labels": {"controller-uid": "u", "batch.kubernetes.io/controller-uid": "u", "job-name": "j", "batch.kubernetes.io/job-name": "j"}}, "spec": {}}}});
-        assert_eq!(prepared("jobs.batch", generated), json!({"metadata": {"labels": {"app": "x"}}, "spec": {"template": {"metadata": {}, "spec": {}}}}));
+        assert_eq!(
+            prepared("jobs.batch", generated),
+            json!({"metadata": {"labels": {"app": "x"}}, "spec": {"template": {"metadata": {}, "spec": {}}}})
+        );
         let manual = json!({"metadata": {"labels": {"controller-uid": "mine"}}, "spec": {"manualSelector": true, "selector": {"matchLabels": {"controller-uid": "mine"}}}});
         assert_eq!(prepared("jobs.batch", manual.clone()), manual);
     }

@@ -6,7 +6,13 @@ use super::{at, map_mut};
 
 /// Fields that the API server sets by itself, whatever a request says.
 const STAMPED: [&str; 9] = [
-    "uid", "resourceVersion", "generation", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink",
+    "uid",
+    "resourceVersion",
+    "generation",
+    "creationTimestamp",
+    "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+    "selfLink",
     "managedFields",
     // The object keeps its final name. Left in, a server that sees a collision would pick another one.
     "generateName",

@@ -17,9 +17,9 @@ mod workload;
 use serde_json::{Map, Value};
 
 pub use metadata::Relink;
+pub use service::{is_address_taken, without_addresses};
 pub(super) use service_account::is_generated as is_generated_secret;
 pub(super) use token_secret::TOKEN_TYPE;
-pub use service::{is_address_taken, without_addresses};
 
 use crate::object::GroupResource;
 

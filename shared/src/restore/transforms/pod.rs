@@ -15,9 +15,11 @@ pub fn prepare(object: &mut Value) -> Option<String> {
     if let Some(spec) = at_mut(object, &["spec"]) {
         pod_template::remove_injected_token(spec);
     }
-    remove_annotations(object, &["cni.projectcalico.org/containerID", "cni.projectcalico.org/podIP", "cni.projectcalico.org/podIPs", "k8s.v1.cni.cncf.io/network-status"]);
-    remove(object, &["spec"], "ephemeralContainers")
-        .map(|_| "ephemeral containers left out: a pod cannot be created with them".to_owned())
+    remove_annotations(
+        object,
+        &["cni.projectcalico.org/containerID", "cni.projectcalico.org/podIP", "cni.projectcalico.org/podIPs", "k8s.v1.cni.cncf.io/network-status"],
+    );
+    remove(object, &["spec"], "ephemeralContainers").map(|_| "ephemeral containers left out: a pod cannot be created with them".to_owned())
 }
 
 #[cfg(test)]

@@ -50,8 +50,16 @@ mod tests {
                 json!({"spec": {"clusterIP": "10.0.0.1", "clusterIPs": ["10.0.0.1"], "ipFamilies": ["IPv4"], "ports": [{"port": 80, "nodePort": 30080}], "type": "NodePort"}}),
                 json!({"spec": {"ipFamilies": ["IPv4"], "ports": [{"port": 80}], "type": "NodePort"}}),
             ),
-            ("headless", json!({"spec": {"clusterIP": "None", "clusterIPs": ["None"]}}), json!({"spec": {"clusterIP": "None", "clusterIPs": ["None"]}})),
-            ("external", json!({"spec": {"externalName": "a.b", "type": "ExternalName"}}), json!({"spec": {"externalName": "a.b", "type": "ExternalName"}})),
+            (
+                "headless",
+                json!({"spec": {"clusterIP": "None", "clusterIPs": ["None"]}}),
+                json!({"spec": {"clusterIP": "None", "clusterIPs": ["None"]}}),
+            ),
+            (
+                "external",
+                json!({"spec": {"externalName": "a.b", "type": "ExternalName"}}),
+                json!({"spec": {"externalName": "a.b", "type": "ExternalName"}}),
+            ),
             ("health check", json!({"spec": {"healthCheckNodePort": 31000, "type": "LoadBalancer"}}), json!({"spec": {"type": "LoadBalancer"}})),
         ];
         for (name, input, expected) in rows {
@@ -65,7 +73,9 @@ mod tests {
 
     #[test]
     fn refusals_about_addresses_are_told_from_others() {
-        assert!(is_address_taken("spec.clusterIPs: Invalid value: [\"10.96.0.1\"]: failed to allocate IP 10.96.0.1: provided IP is already allocated"));
+        assert!(is_address_taken(
+            "spec.clusterIPs: Invalid value: [\"10.96.0.1\"]: failed to allocate IP 10.96.0.1: provided IP is already allocated"
+        ));
         assert!(is_address_taken("spec.ports[0].nodePort: Invalid value: 30000: provided port is already allocated"));
         assert!(!is_address_taken("spec.ports[0].port: Required value"));
     }

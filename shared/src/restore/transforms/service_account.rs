@@ -35,6 +35,9 @@ mod tests {
     #[test]
     fn service_account_secrets() {
         let account = json!({"metadata": {"name": "bot"}, "secrets": [{"name": "bot-token-x7k2p"}, {"name": "mine"}, {"name": "bot-token-long"}], "imagePullSecrets": [{"name": "bot-dockercfg-aaaaa"}]});
-        assert_eq!(prepared("serviceaccounts", account), json!({"metadata": {"name": "bot"}, "secrets": [{"name": "mine"}, {"name": "bot-token-long"}]}));
+        assert_eq!(
+            prepared("serviceaccounts", account),
+            json!({"metadata": {"name": "bot"}, "secrets": [{"name": "mine"}, {"name": "bot-token-long"}]})
+        );
     }
 }

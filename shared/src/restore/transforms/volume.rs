@@ -6,8 +6,11 @@ use super::{at, remove, remove_annotations};
 
 /// Annotations that the volume controller writes while binding.
 const BINDING: [&str; 5] = [
-    "pv.kubernetes.io/bind-completed", "pv.kubernetes.io/bound-by-controller", "volume.kubernetes.io/selected-node",
-    "volume.kubernetes.io/storage-provisioner", "volume.beta.kubernetes.io/storage-provisioner",
+    "pv.kubernetes.io/bind-completed",
+    "pv.kubernetes.io/bound-by-controller",
+    "volume.kubernetes.io/selected-node",
+    "volume.kubernetes.io/storage-provisioner",
+    "volume.beta.kubernetes.io/storage-provisioner",
 ];
 
 /// Drops the binding of a claim; the volume's name goes too where a controller chose it, unless `keep_volume`.
@@ -38,7 +41,10 @@ mod tests {
     #[test]
     fn claims_and_volumes_are_unbound() {
         let dynamic = json!({"metadata": {"annotations": {"pv.kubernetes.io/bind-completed": "yes", "pv.kubernetes.io/bound-by-controller": "yes", "mine": "1"}}, "spec": {"volumeName": "pvc-1", "storageClassName": "fast"}});
-        assert_eq!(prepared("persistentvolumeclaims", dynamic.clone()), json!({"metadata": {"annotations": {"mine": "1"}}, "spec": {"storageClassName": "fast"}}));
+        assert_eq!(
+            prepared("persistentvolumeclaims", dynamic.clone()),
+            json!({"metadata": {"annotations": {"mine": "1"}}, "spec": {"storageClassName": "fast"}})
+        );
         let mut kept = dynamic;
         prepare_claim(&mut kept, true);
         assert_eq!(kept.pointer("/spec/volumeName"), Some(&json!("pvc-1")));

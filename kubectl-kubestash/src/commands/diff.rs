@@ -1,0 +1,152 @@
+//! `kubectl kubestash diff`: what changed between two snapshots, or since one.
+
+use std::io::IsTerminal as _;
+
+use anstyle::{AnsiColor, Style};
+use clap::Args;
+use kubestash::{
+    collect::Filters,
+    compare::{Change, ChangeKind, changes, text},
+    repository::{Root, Snapshot},
+    restore::entries,
+};
+
+use super::backup::{gaps, live};
+use crate::cli::{
+    CliContext, exit,
+    objects::names_kind,
+    output::{count, print_bytes},
+    repo::OpenRepository,
+    snapshots::LIVE,
+};
+
+/// Show what changed between two snapshots, or from a snapshot to the cluster as it is now
+///
+/// Compares catalogs first and reads only objects that differ. What the API server stamps and status are not compared.
+/// Exits with 0 when nothing differs, 1 when something does, 4 when it could not tell.
+#[derive(Debug, Args)]
+pub struct DiffArgs {
+    /// The older side: a name, a unique beginning, `latest`, a time or `live`
+    #[arg(default_value = "latest")]
+    pub before: String,
+    /// The newer side
+    #[arg(default_value = LIVE)]
+    pub after: String,
+    /// Only objects of these kinds
+    #[arg(long = "kind", value_name = "LIST", value_delimiter = ',')]
+    pub kinds: Vec<String>,
+    /// Only the names of objects, with A, D or M in front
+    #[arg(long)]
+    pub name_only: bool,
+    /// Lines added and removed per object
+    #[arg(long, conflicts_with = "name_only")]
+    pub stat: bool,
+    /// Show values of Secrets
+    #[arg(long)]
+    pub show_secrets: bool,
+}
+
+pub async fn run(args: &DiffArgs, context: &CliContext) -> anyhow::Result<u8> {
+    match compare(args, context).await {
+        Ok(code) => Ok(code),
+        Err(error) => {
+            crate::cli::errors::print(&error);
+            Ok(exit::DIFF_FAILED)
+        }
+    }
+}
+
+async fn compare(args: &DiffArgs, context: &CliContext) -> anyhow::Result<u8> {
+    let open = context.repository(false).await?;
+    let roots = [root_of(&args.before, &open, context).await?, root_of(&args.after, &open, context).await?];
+    let mut sides = Vec::new();
+    for (at, root) in roots.iter().enumerate() {
+        sides.push(match root {
+            Some(root) => open.repository.open_snapshot(root).await?,
+            // The cluster is read as the other side was.
+            None => {
+                let other = roots.get(1 - at).cloned().flatten();
+                let filters: Filters = other.and_then(|root| serde_json::from_value(root.filters).ok()).unwrap_or_default();
+                live(&context.cluster().await?, &filters, &open.repository, context.args.quiet).await?
+            }
+        });
+    }
+    let (Some(before), Some(after)) = (sides.first(), sides.get(1)) else { anyhow::bail!("two sides are compared") };
+    let unread: Vec<String> = sides.iter().flat_map(|side| gaps(side.root())).map(|(name, _)| name).collect();
+    let namespace = context.args.namespace.as_deref().filter(|_| !context.args.all_namespaces);
+    let found: Vec<Change> = changes(entries(before.catalog()), entries(after.catalog()), &|entry| {
+        namespace.is_none_or(|wanted| entry.namespace == Some(wanted)) && !unread.iter().any(|name| *name == kind_name(entry.resource, entry.group))
+    });
+    let kinds = |side: &Snapshot, row: u32| side.catalog().row(row).is_some_and(|row| args.kinds.iter().any(|kind| names_kind(row.kind, kind)));
+    let found: Vec<Change> = found
+        .into_iter()
+        .filter(|change| {
+            args.kinds.is_empty()
+                || match change.kind {
+                    ChangeKind::Added { after: row } | ChangeKind::Changed { after: row, .. } => kinds(after, row),
+                    ChangeKind::Removed { before: row } => kinds(before, row),
+                }
+        })
+        .collect();
+    show(args, before, after, &found).await?;
+    if !unread.is_empty() {
+        context.note(&format!("Not compared, because one side could not be read: {}", unread.join(", ")));
+    }
+    if found.is_empty() {
+        context.note("No differences.");
+        return Ok(if unread.is_empty() { exit::OK } else { exit::PARTIAL });
+    }
+    context.note(&format!("{} {}.", count(found.len() as u64, "object"), if found.len() == 1 { "differs" } else { "differ" }));
+    Ok(exit::ERROR)
+}
+
+fn kind_name(resource: &str, group: &str) -> String {
+    kubestash::object::GroupResource::new(group, resource).to_string()
+}
+
+async fn root_of(text: &str, open: &OpenRepository, context: &CliContext) -> anyhow::Result<Option<Root>> {
+    if text == LIVE { Ok(None) } else { open.snapshot(context, text).await.map(Some) }
+}
+
+async fn show(args: &DiffArgs, before: &Snapshot, after: &Snapshot, found: &[Change]) -> anyhow::Result<()> {
+    let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    for change in found {
+        let (letter, old, new) = match change.kind {
+            ChangeKind::Added { after: row } => ('A', None, Some(after.manifest(row).await?)),
+            ChangeKind::Removed { before: row } => ('D', Some(before.manifest(row).await?), None),
+            ChangeKind::Changed { before: old, after: new } => ('M', Some(before.manifest(old).await?), Some(after.manifest(new).await?)),
+        };
+        let path = change.id.mount_path();
+        if args.name_only {
+            print_bytes(format!("{letter} {path}\n").as_bytes())?;
+        } else if args.stat {
+            let (added, removed) = text::stat(old.as_deref().unwrap_or_default(), new.as_deref().unwrap_or_default());
+            print_bytes(format!("{letter} {path} | +{added} -{removed}\n").as_bytes())?;
+        } else {
+            let secret = change.id.kind.group.is_empty() && change.id.kind.resource == "secrets";
+            let text = text::between(&change.id, old.as_deref(), new.as_deref(), secret && !args.show_secrets);
+            print_bytes(if colour { coloured(&text) } else { text }.as_bytes())?;
+        }
+    }
+    Ok(())
+}
+
+/// As git colours a patch.
+pub fn coloured(patch: &str) -> String {
+    const ADDED: Style = AnsiColor::Green.on_default();
+    const REMOVED: Style = AnsiColor::Red.on_default();
+    const HUNK: Style = AnsiColor::Cyan.on_default();
+    const FILE: Style = Style::new().bold();
+    let mut out = String::new();
+    for line in patch.split_inclusive('\n') {
+        let style = match line.as_bytes() {
+            [b'+', b'+', b'+', ..] | [b'-', b'-', b'-', ..] => FILE,
+            [b'+', ..] => ADDED,
+            [b'-', ..] => REMOVED,
+            [b'@', b'@', ..] => HUNK,
+            _ => Style::new(),
+        };
+        out.push_str(&format!("{style}{}{style:#}\n", line.trim_end_matches('\n')));
+    }
+    out
+}

@@ -1,0 +1,73 @@
+//! `kubectl kubestash mount`: a snapshot as a directory.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use kstashfs::{MountOptions, daemon, forest::Forest};
+
+use super::backup::live;
+use crate::cli::{CliContext, errors::hinted, exit, output::count, snapshots::LIVE};
+
+/// Mount a snapshot, or all of them, as a directory of YAML manifests
+///
+/// Files can be read with any tool and applied with `kubectl apply -f`.
+#[derive(Debug, Args)]
+pub struct MountArgs {
+    /// [SNAPSHOT] DIR: a name, a unique beginning, `latest`, a time or `live`, and the directory to mount on
+    #[arg(required = true, num_args = 1..=2, value_names = ["SNAPSHOT", "DIR"])]
+    pub places: Vec<String>,
+    /// Mount all snapshots: DIR/snapshots/NAME and DIR/latest
+    #[arg(long)]
+    pub all: bool,
+    /// Whole objects, with what the server stamps
+    #[arg(long)]
+    pub full: bool,
+    /// Stay in the foreground
+    #[arg(long)]
+    pub foreground: bool,
+    /// Let other users in
+    #[arg(long)]
+    pub allow_other: bool,
+    /// Do not put neighbours into the page cache before they are asked for
+    #[arg(long)]
+    pub no_push: bool,
+    /// Event loops
+    #[arg(long, default_value_t = 3, hide = true)]
+    pub threads: usize,
+}
+
+pub async fn run(args: &MountArgs, context: &CliContext) -> anyhow::Result<u8> {
+    let (wanted, place) = match args.places.as_slice() {
+        [place] => ("latest", place),
+        [snapshot, place] if !args.all => (snapshot.as_str(), place),
+        _ => return Err(hinted("--all takes a directory only", "kubectl kubestash mount --all DIR")),
+    };
+    let place = std::path::absolute(PathBuf::from(place))?;
+    if !args.foreground && !daemon::is_background() {
+        // Its errors went to the terminal already.
+        let Ok(process) = daemon::run_in_background() else { return Ok(exit::ERROR) };
+        context.note(&format!("Mounted on {} (process {process}). End it with: kubectl kubestash umount {}", place.display(), place.display()));
+        return Ok(exit::OK);
+    }
+    let open = context.repository(false).await?;
+    let forest = if args.all {
+        Forest::all(open.repository.clone(), open.list(context).await?.roots, args.full)
+    } else {
+        let snapshot = if wanted == LIVE {
+            live(&context.cluster().await?, &kubestash::collect::Filters::default(), &open.repository, true).await?
+        } else {
+            open.repository.open_snapshot(&open.snapshot(context, wanted).await?).await?
+        };
+        context.note(&format!("{}: {}", snapshot.root().name, count(snapshot.catalog().len().into(), "object")));
+        Forest::of(&snapshot, args.full)
+    };
+    let options = MountOptions { allow_other: args.allow_other, push: !args.no_push, threads: args.threads, source: open.place.clone() };
+    let mount = kstashfs::mount(forest, &place, &options, tokio::runtime::Handle::current())?;
+    if daemon::is_background() {
+        daemon::report_ready(&daemon::log_file(&place))?;
+    } else {
+        context.note(&format!("Mounted on {}; Ctrl-C ends it.", place.display()));
+    }
+    daemon::wait_for_end(&mount).await;
+    Ok(exit::OK)
+}
