@@ -22,6 +22,8 @@ use crate::{
     kernel::{Core, Kernel},
 };
 
+/// What the source of our mounts begins with in the table of mounts: a root mount shows no subtype there.
+const SOURCE: &str = "kstashfs:";
 /// How often the list of snapshots is read anew in a mount of all.
 const REFRESH: Duration = Duration::from_secs(5);
 
@@ -117,7 +119,7 @@ pub fn mount(forest: Forest, place: &Path, options: &MountOptions, runtime: Hand
     });
     let mut config = Config::default();
     config.mount_options = vec![
-        MountOption::FSName(options.source.clone()),
+        MountOption::FSName(format!("{SOURCE}{}", options.source)),
         MountOption::Subtype("kstashfs".to_owned()),
         MountOption::RO,
         MountOption::NoSuid,
@@ -225,8 +227,8 @@ pub fn is_kstashfs(place: &Path) -> bool {
     let table = std::fs::read_to_string("/proc/self/mounts").unwrap_or_default();
     table.lines().any(|line| {
         let mut fields = line.split(' ');
-        let (_, at, kind) = (fields.next(), fields.next().unwrap_or_default(), fields.next().unwrap_or_default());
-        kind == "fuse.kstashfs" && Path::new(&at.replace("\\040", " ")) == resolved
+        let (source, at) = (fields.next().unwrap_or_default(), fields.next().unwrap_or_default());
+        source.starts_with(SOURCE) && Path::new(&at.replace("\\040", " ")) == resolved
     })
 }
 

@@ -19,7 +19,7 @@ pub struct UmountArgs {
 
 pub async fn run(args: &UmountArgs, context: &CliContext) -> anyhow::Result<u8> {
     if !kstashfs::mount::is_kstashfs(&args.dir) {
-        return Err(hinted(format!("no snapshot is mounted on {}", args.dir.display()), "`findmnt -t fuse.kstashfs` lists those that are"));
+        return Err(hinted(format!("no snapshot is mounted on {}", args.dir.display()), "`grep kstashfs: /proc/mounts` lists those that are"));
     }
     match kstashfs::unmount(&args.dir, args.lazy) {
         Err(error) if error.raw_os_error() == Some(16) => {
