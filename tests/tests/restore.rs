@@ -55,7 +55,7 @@ async fn what_was_deleted_comes_back_equal() {
     ));
     cluster.settle().await;
     let repository = repository().await;
-    let before = cluster.snapshot(&repository, "before").await;
+    let before = cluster.snapshot(&repository).await;
     let source = Source::Snapshot(before.clone());
 
     let idle = planned(&cluster, &source, &Selection::default(), &same_cluster()).await;
@@ -78,7 +78,7 @@ async fn what_was_deleted_comes_back_equal() {
     assert!(report.write_requests as f64 <= wanted as f64 * 1.05 + 5.0, "{} requests", report.write_requests);
 
     cluster.settle().await;
-    let after = cluster.snapshot(&repository, "after").await;
+    let after = cluster.snapshot(&repository).await;
     let found = differences(&before, &after).await.unwrap();
     assert!(found.is_empty(), "{}", found.iter().map(|one| format!("{}: {:?}\n", one.id, one.kind)).collect::<String>());
 

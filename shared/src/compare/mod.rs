@@ -5,6 +5,8 @@
 //! in memory that shares the keys of the other side, so that hashes compare.
 
 mod changes;
+mod live;
 pub mod text;
 
 pub use changes::{Change, ChangeKind, Entry, changes};
+pub use live::{LiveError, live};

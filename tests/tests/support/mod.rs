@@ -11,8 +11,9 @@ use std::{
 
 use kubestash::{
     cluster::{self, ClusterArgs, Discovery},
-    collect::{self, Filters, Progress},
-    repository::{BackupOptions, CommitInfo, Repository, Snapshot},
+    collect::{Filters, Progress},
+    compare,
+    repository::{Repository, Snapshot},
 };
 
 /// A cluster that a test may change.
@@ -81,25 +82,9 @@ impl Cluster {
         tokio::time::sleep(Duration::from_secs(4)).await;
     }
 
-    pub async fn snapshot(&self, repository: &Repository, name: &str) -> Snapshot {
-        let filters = Filters::default();
-        let plan = collect::plan(&self.api.discover().await.unwrap(), &filters).unwrap();
-        let writer = repository.backup(BackupOptions { parent: None, sensitive: Vec::new() }).await.unwrap();
-        let writers = Arc::new(vec![writer]);
-        let report = collect::collect(&self.api, &plan, &filters, Arc::clone(&writers), &Arc::new(Progress::default())).await.unwrap();
-        let writer = Arc::into_inner(writers).unwrap().pop().unwrap();
-        let info = CommitInfo {
-            name: name.to_owned(),
-            time: jiff::Timestamp::now(),
-            cluster: self.api.identity().await.unwrap(),
-            filters: serde_json::to_value(&filters).unwrap(),
-            resource_version: report.resource_version.clone(),
-            kinds: report.kinds,
-            failed_groups: report.failed_groups,
-            tags: Vec::new(),
-            duration_ms: 0,
-        };
-        let root = writer.commit(info).await.unwrap();
-        repository.open_snapshot(&root).await.unwrap()
+    pub async fn snapshot(&self, repository: &Repository) -> Snapshot {
+        let (live, report) = compare::live(&self.api, repository, &Filters::default(), Vec::new(), &Arc::new(Progress::default())).await.unwrap();
+        assert!(report.kinds.iter().all(|kind| !kind.outcome.is_gap()), "{:#?}", report.kinds);
+        live
     }
 }

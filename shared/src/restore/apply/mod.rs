@@ -137,9 +137,17 @@ pub async fn apply(
         let steps = stream::iter(0..wave.steps.len()).map(|index| {
             let run = Arc::clone(&run);
             // A task each: reading and encoding objects uses all cores.
-            tokio::spawn(async move { run.step(number, index).await })
+            let task = tokio::spawn(async move { run.step(number, index).await });
+            async move { (index, task.await) }
         });
-        steps.buffer_unordered(MOST * 2).for_each(|_| futures::future::ready(())).await;
+        let ended = |(index, task): (usize, Result<(), tokio::task::JoinError>)| {
+            // A step that ends without an outcome must not go missing from the report.
+            if let (Err(_), Some(step)) = (task, wave.steps.get(index)) {
+                run.done(step, Outcome::Failed("ended unexpectedly".to_owned()));
+            }
+            futures::future::ready(())
+        };
+        steps.buffer_unordered(MOST * 2).for_each(ended).await;
     }
     let mut report = std::mem::take(&mut *run.report.lock().unwrap_or_else(PoisonError::into_inner));
     report.finish();
