@@ -1,1 +1,20 @@
-//! Harness for tests against real clusters, stores and mounts.
+//! Harness for tests against real clusters, stores and mounts. Everything a test starts ends with it, also when it is killed.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot start its tools shall say so loudly")]
+
+pub mod cluster;
+pub mod program;
+pub mod s3;
+pub mod watchdog;
+
+use std::path::{Path, PathBuf};
+
+/// A path below the tests folder.
+pub fn tests_folder(below: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(below)
+}
+
+/// Where tools are kept between runs: outside of the checkout.
+pub fn cache_folder() -> PathBuf {
+    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")));
+    cache.expect("HOME is set").join("kubestash-tests")
+}

@@ -2,8 +2,6 @@
 #![cfg(feature = "real")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
-mod support;
-
 use std::sync::{Arc, atomic::AtomicBool};
 
 use kubestash::{
@@ -17,22 +15,20 @@ use kubestash::{
     },
     store::Store,
 };
-use support::{Cluster, corpus};
-
-const APPLICATION: &str = include_str!("support/application.yaml");
+use kubestash_tests::cluster::Cluster;
 
 async fn repository() -> Repository {
     Repository::init(Store::memory(), &Password::new("test"), KeyCost::CHEAP, "test", jiff::Timestamp::now()).await.unwrap()
 }
 
 async fn planned(cluster: &Cluster, source: &Source, selection: &Selection, options: &Options) -> Plan {
-    let served = Served::from(&cluster.discover().await);
-    plan(&observe(source, selection, cluster.api(), served, options).await.unwrap(), options)
+    let served = Served::from(&cluster.connect().await.discover().await.unwrap());
+    plan(&observe(source, selection, &cluster.connect().await, served, options).await.unwrap(), options)
 }
 
 async fn applied(cluster: &Cluster, source: &Source, plan: Plan, mode: Mode) -> Report {
     let (stop, progress) = (Arc::new(AtomicBool::new(false)), Arc::new(Progress::default()));
-    apply::apply(Arc::new(plan), source.clone(), cluster.api().clone(), mode, Patience::default(), stop, progress).await
+    apply::apply(Arc::new(plan), source.clone(), cluster.connect().await, mode, Patience::default(), stop, progress).await
 }
 
 fn same_cluster() -> Options {
@@ -45,17 +41,15 @@ fn settings() -> ObjectId {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_deleted_comes_back_equal() {
-    let cluster = Cluster::start().await;
-    cluster.apply_files(&[corpus("gateway-api/standard"), corpus("kube-prometheus/setup")]);
-    cluster.apply_files(&[corpus("kube-prometheus")]);
-    cluster.apply_text(APPLICATION);
+    let cluster = Cluster::start();
+    cluster.apply_everything();
     let uid = cluster.kubectl(&["get", "configmap", "settings", "-n", "shop", "-o", "jsonpath={.metadata.uid}"]);
-    cluster.apply_text(&format!(
+    cluster.apply(&format!(
         "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: owned\n  namespace: shop\n  ownerReferences:\n  - {{apiVersion: v1, kind: ConfigMap, name: settings, uid: {uid}}}\n"
     ));
     cluster.settle().await;
     let repository = repository().await;
-    let before = cluster.snapshot(&repository).await;
+    let before = cluster.snapshot(&repository, "before").await;
     let source = Source::Snapshot(before.clone());
 
     let idle = planned(&cluster, &source, &Selection::default(), &same_cluster()).await;
@@ -78,7 +72,7 @@ async fn what_was_deleted_comes_back_equal() {
     assert!(report.write_requests as f64 <= wanted as f64 * 1.05 + 5.0, "{} requests", report.write_requests);
 
     cluster.settle().await;
-    let after = cluster.snapshot(&repository).await;
+    let after = cluster.snapshot(&repository, "after").await;
     let found = differences(&before, &after).await.unwrap();
     assert!(found.is_empty(), "{}", found.iter().map(|one| format!("{}: {:?}\n", one.id, one.kind)).collect::<String>());
 
@@ -131,7 +125,7 @@ async fn one_object_comes_back_from_a_file(cluster: &Cluster, snapshot: &Snapsho
     cluster.kubectl(&["-n", "shop", "delete", "configmap", "settings"]);
     let row = snapshot.catalog().find(&settings()).unwrap();
     let text = String::from_utf8(snapshot.manifest(row).await.unwrap().to_vec()).unwrap();
-    let discovery = cluster.discover().await;
+    let discovery = cluster.connect().await.discover().await.unwrap();
     let kind_of = |api_version: &str, kind: &str| {
         discovery.kinds.iter().map(|found| &found.info).find(|info| info.api_version() == api_version && info.kind == kind).cloned()
     };
