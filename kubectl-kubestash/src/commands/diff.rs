@@ -7,7 +7,7 @@ use clap::Args;
 use kubestash::{
     collect::Filters,
     compare::{Change, ChangeKind, changes, text},
-    repository::{Root, Snapshot},
+    repository::{RepositoryError, Root, Snapshot},
     restore::entries,
 };
 
@@ -111,15 +111,20 @@ async fn root_of(text: &str, open: &OpenRepository, context: &CliContext) -> any
 async fn show(args: &DiffArgs, before: &Snapshot, after: &Snapshot, found: &[Change]) -> anyhow::Result<()> {
     let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     for change in found {
-        let (letter, old, new) = match change.kind {
-            ChangeKind::Added { after: row } => ('A', None, Some(after.manifest(row).await?)),
-            ChangeKind::Removed { before: row } => ('D', Some(before.manifest(row).await?), None),
-            ChangeKind::Changed { before: old, after: new } => ('M', Some(before.manifest(old).await?), Some(after.manifest(new).await?)),
+        let (letter, old_row, new_row) = match change.kind {
+            ChangeKind::Added { after } => ('A', None, Some(after)),
+            ChangeKind::Removed { before } => ('D', Some(before), None),
+            ChangeKind::Changed { before, after } => ('M', Some(before), Some(after)),
         };
         let path = change.id.mount_path();
         if args.name_only {
+            // Catalogs know the names: no object is read.
             print_bytes(format!("{letter} {path}\n").as_bytes())?;
-        } else if args.stat {
+            continue;
+        }
+        let old = manifest(before, old_row).await?;
+        let new = manifest(after, new_row).await?;
+        if args.stat {
             let (added, removed) = text::stat(old.as_deref().unwrap_or_default(), new.as_deref().unwrap_or_default());
             print_bytes(format!("{letter} {path} | +{added} -{removed}\n").as_bytes())?;
         } else {
@@ -129,6 +134,13 @@ async fn show(args: &DiffArgs, before: &Snapshot, after: &Snapshot, found: &[Cha
         }
     }
     Ok(())
+}
+
+async fn manifest(snapshot: &Snapshot, row: Option<u32>) -> Result<Option<bytes::Bytes>, RepositoryError> {
+    match row {
+        Some(row) => snapshot.manifest(row).await.map(Some),
+        None => Ok(None),
+    }
 }
 
 /// As git colours a patch.
