@@ -1,11 +1,12 @@
 //! A Kubernetes control plane for a test.
 
 use std::{
+    collections::BTreeSet,
     io::Write as _,
     path::{Path, PathBuf},
     process::{Command, Stdio},
-    sync::{Arc, OnceLock},
-    time::Duration,
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+    time::{Duration, Instant},
 };
 
 use kubestash::{
@@ -16,11 +17,26 @@ use kubestash::{
 
 use crate::{tests_folder, watchdog::Watchdog};
 
+/// The kubectl of the release that the clusters run.
+pub fn kubectl() -> Command {
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    let binary = BINARY.get_or_init(|| {
+        let built = Command::new(tests_folder("devcluster/devcluster")).arg("build").stderr(Stdio::inherit()).output().unwrap();
+        assert!(built.status.success(), "the Kubernetes binary does not build");
+        String::from_utf8(built.stdout).unwrap().trim().into()
+    });
+    let mut command = Command::new(binary);
+    command.arg("kubectl");
+    command
+}
+
 /// A running control plane, or the cluster of `KUBESTASH_TEST_KUBECONFIG`. Dropping it ends what was started.
 #[derive(Debug)]
 pub struct Cluster {
     kubeconfig: PathBuf,
     folder: Option<tempfile::TempDir>,
+    /// Folders of the corpus that were applied: some refuse to be applied again.
+    applied: Mutex<BTreeSet<String>>,
     _watchdog: Option<Watchdog>,
 }
 
@@ -44,7 +60,7 @@ impl Cluster {
     fn start_with(controllers: &str) -> Self {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         if let Some(kubeconfig) = std::env::var_os("KUBESTASH_TEST_KUBECONFIG") {
-            return Self { kubeconfig: kubeconfig.into(), folder: None, _watchdog: None };
+            return Self { kubeconfig: kubeconfig.into(), folder: None, applied: Mutex::default(), _watchdog: None };
         }
         let folder = tempfile::tempdir().unwrap();
         let state = folder.path().join("state");
@@ -52,7 +68,7 @@ impl Cluster {
         let watchdog = Watchdog::start(&format!("'{}' down \"$1\"", script.display()), &state);
         let output = Command::new(&script).arg("up").arg(&state).env("CONTROLLERS", controllers).stderr(Stdio::inherit()).output().unwrap();
         assert!(output.status.success(), "the cluster does not start");
-        Self { kubeconfig: state.join("admin.kubeconfig"), folder: Some(folder), _watchdog: Some(watchdog) }
+        Self { kubeconfig: state.join("admin.kubeconfig"), folder: Some(folder), applied: Mutex::default(), _watchdog: Some(watchdog) }
     }
 
     /// Its kubeconfig, of a user who may do everything.
@@ -76,39 +92,53 @@ impl Cluster {
         cluster::Cluster::connect(&args).await.unwrap()
     }
 
-    /// Runs kubectl and gives what it printed.
+    /// Runs kubectl, which must succeed, and gives what it printed.
     pub fn kubectl(&self, args: &[&str]) -> String {
         self.kubectl_with_input(args, "")
     }
 
     /// The same with something to read.
     pub fn kubectl_with_input(&self, args: &[&str], input: &str) -> String {
-        let mut child = Command::new(tests_folder("devcluster/devcluster"))
-            .arg("kubectl")
-            .arg("--kubeconfig")
-            .arg(&self.kubeconfig)
-            .args(args)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        self.try_kubectl(args, input).unwrap_or_else(|error| panic!("kubectl {args:?}: {error}"))
+    }
+
+    /// The same; what kubectl complained about is the error.
+    fn try_kubectl(&self, args: &[&str], input: &str) -> Result<String, String> {
+        let mut command = kubectl();
+        command.arg("--kubeconfig").arg(&self.kubeconfig).args(args);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
         let output = child.wait_with_output().unwrap();
-        assert!(output.status.success(), "kubectl {args:?}: {}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).unwrap()
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        if output.status.success() { Ok(text(output.stdout)) } else { Err(text(output.stderr)) }
+    }
+
+    /// Applies again until it succeeds: a namespace gets its ServiceAccount, and a definition is served, only a moment later.
+    fn apply_with_patience(&self, args: &[&str], input: &str) {
+        let start = Instant::now();
+        while let Err(error) = self.try_kubectl(args, input) {
+            assert!(start.elapsed() < Duration::from_secs(60), "kubectl {args:?}: {error}");
+            std::thread::sleep(Duration::from_millis(500));
+        }
     }
 
     /// Applies a text of YAML documents.
     pub fn apply(&self, text: &str) {
-        self.kubectl_with_input(&["apply", "--server-side", "-f", "-"], text);
+        self.apply_with_patience(&["apply", "--server-side", "-f", "-"], text);
     }
 
-    /// Applies folders of the corpus, one after the other, and waits for the definitions in them.
+    /// Applies folders of the corpus, one after the other and each once, and waits for the definitions in them.
     pub fn apply_corpus(&self, folders: &[&str]) {
+        let mut applied = self.applied.lock().unwrap_or_else(PoisonError::into_inner);
         for folder in folders {
-            self.kubectl(&["apply", "--server-side", "-f", tests_folder("corpus").join(folder).to_str().unwrap()]);
-            self.kubectl(&["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"]);
+            if !applied.insert((*folder).to_owned()) {
+                continue;
+            }
+            self.apply_with_patience(&["apply", "--server-side", "-f", tests_folder("corpus").join(folder).to_str().unwrap()], "");
+            // Waiting for none at all is an error of its own.
+            if !self.kubectl(&["get", "crd", "-o", "name"]).is_empty() {
+                self.kubectl(&["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"]);
+            }
         }
     }
 

@@ -3,7 +3,7 @@
 use std::{
     net::{TcpListener, TcpStream},
     path::PathBuf,
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 
@@ -18,7 +18,8 @@ const BUCKET: &str = "bucket";
 #[derive(Debug)]
 pub struct S3Server {
     port: u16,
-    _watchdog: Watchdog,
+    watchdog: Option<Watchdog>,
+    process: Child,
     _folder: tempfile::TempDir,
 }
 
@@ -48,7 +49,7 @@ impl S3Server {
         let log = std::fs::File::create(path.join("log")).unwrap();
         let [port, master, volume, filer] = [free_port(), free_port(), free_port(), free_port()];
         let watchdog = Watchdog::start("kill -KILL $(cat \"$1/pid\"); rm -rf \"$1\"", path);
-        let child = Command::new(weed())
+        let process = Command::new(weed())
             .args([
                 "mini",
                 "-ip=127.0.0.1",
@@ -65,8 +66,8 @@ impl S3Server {
             .stderr(log)
             .spawn()
             .unwrap();
-        std::fs::write(path.join("pid"), child.id().to_string()).unwrap();
-        let server = Self { port, _watchdog: watchdog, _folder: folder };
+        std::fs::write(path.join("pid"), process.id().to_string()).unwrap();
+        let server = Self { port, watchdog: Some(watchdog), process, _folder: folder };
         server.wait();
         server
     }
@@ -105,5 +106,13 @@ impl S3Server {
         let variables =
             [("AWS_ENDPOINT_URL", self.endpoint()), ("AWS_ACCESS_KEY_ID", "testkey".to_owned()), ("AWS_SECRET_ACCESS_KEY", "testsecret".to_owned())];
         (format!("s3://{BUCKET}/{prefix}"), variables)
+    }
+}
+
+impl Drop for S3Server {
+    fn drop(&mut self) {
+        drop(self.watchdog.take());
+        // The watchdog killed it; nobody else collects it.
+        let _ = self.process.wait();
     }
 }

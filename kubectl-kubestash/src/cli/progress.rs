@@ -41,7 +41,7 @@ impl Ticker {
                         bar.set_message(line());
                         bar.tick();
                     }
-                    None if !quiet && ticks % 100 == 0 => eprintln!("{}", line()),
+                    None if !quiet && ticks.is_multiple_of(100) => eprintln!("{}", line()),
                     None => {}
                 }
             }

@@ -297,7 +297,7 @@ const fn is_char_start(byte: u8) -> bool {
 fn needs_escape(character: char) -> bool {
     match character {
         '"' | '\\' | '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}' => true,
-        _ => character < ' ' || character > '\u{ffff}',
+        _ => !(' '..='\u{ffff}').contains(&character),
     }
 }
 

@@ -63,7 +63,7 @@ fn read_entries(reader: &mut Reader<'_>) -> Result<Vec<PackEntry>, FormatError> 
         let (id, class) = (reader.id()?, Class::from_byte(reader.byte()?)?);
         let offset = reader.varint()?;
         let (stored, raw) = (reader.varint_u32()?, reader.varint_u32()?);
-        let end = offset.checked_add(u64::from(stored)).unwrap_or(u64::MAX);
+        let end = offset.saturating_add(u64::from(stored));
         if end > MAX_PACK || raw as usize > MAX_BLOCK {
             return Err(FormatError::TooLarge { what: "the end of a block in its pack", found: end, maximum: MAX_PACK });
         }

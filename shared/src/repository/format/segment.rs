@@ -101,7 +101,7 @@ pub(crate) fn encode(rows: &[SegmentRow]) -> Vec<u8> {
         keys.extend_from_slice(row.key.as_bytes().get(shared..).unwrap_or_default());
         previous = &row.key;
         let has_redacted = row.lengths.redacted.is_some();
-        flags.push(u8::from(row.tombstone) * TOMBSTONE | u8::from(row.sensitive) * SENSITIVE | u8::from(has_redacted) * REDACTED);
+        flags.push((u8::from(row.tombstone) * TOMBSTONE) | (u8::from(row.sensitive) * SENSITIVE) | (u8::from(has_redacted) * REDACTED));
         raw_hashes.extend_from_slice(&row.raw_hash.to_le_bytes());
         manifest_hashes.extend_from_slice(&row.manifest_hash);
         if row.tombstone {
