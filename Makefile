@@ -40,7 +40,7 @@ lint: ## Format and lints, as CI wants them
 
 deny: ## Licences and origins of all dependencies
 	tests/setup deny
-	"$${XDG_CACHE_HOME:-$$HOME/.cache}/kubestash-tests/tools/bin/cargo-deny" --offline check bans licenses sources
+	"$${XDG_CACHE_HOME:-$$HOME/.cache}/kubestash-tests/tools/bin/cargo-deny" check bans licenses sources
 
 clean: ## Remove what was built here
 	$(CARGO) clean
