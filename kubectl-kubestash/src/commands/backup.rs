@@ -10,8 +10,9 @@ use kubestash::{
     api::{join_name, sanitize_name},
     cluster::Cluster,
     collect::{CollectPlan, Filters, Progress, collect, plan},
+    compare,
     object::GroupResource,
-    repository::{BackupOptions, CommitInfo, KindOutcome, Root},
+    repository::{BackupOptions, CommitInfo, KindOutcome, Repository, Root, Snapshot},
 };
 
 use crate::cli::{
@@ -244,34 +245,9 @@ pub fn gaps(root: &Root) -> Vec<(String, String)> {
 }
 
 /// The cluster as it is now, in memory, under the keys of a repository so that hashes compare.
-pub async fn live(
-    cluster: &Cluster,
-    filters: &Filters,
-    repository: &kubestash::repository::Repository,
-    quiet: bool,
-) -> anyhow::Result<kubestash::repository::Snapshot> {
-    let scratch = repository.scratch();
-    let plan = plan(&cluster.discover().await?, filters)?;
-    let writers = Arc::new(vec![scratch.backup(BackupOptions::default()).await?]);
+pub async fn live(cluster: &Cluster, filters: &Filters, repository: &Repository, quiet: bool) -> anyhow::Result<Snapshot> {
     let progress = Arc::new(Progress::default());
-    let report = {
-        let shown = Arc::clone(&progress);
-        let _ticker = Ticker::start(quiet, move || format!("reading the cluster: {}", progress_line(&shown)));
-        collect(cluster, &plan, filters, Arc::clone(&writers), &progress).await?
-    };
-    let writer = Arc::into_inner(writers).and_then(|mut writers| writers.pop()).context("the cluster is still being read")?;
-    let root = writer
-        .commit(CommitInfo {
-            name: crate::cli::snapshots::LIVE.to_owned(),
-            time: Timestamp::now(),
-            cluster: cluster.identity().await?,
-            filters: serde_json::to_value(filters)?,
-            resource_version: report.resource_version,
-            kinds: report.kinds,
-            failed_groups: report.failed_groups,
-            tags: Vec::new(),
-            duration_ms: 0,
-        })
-        .await?;
-    Ok(scratch.open_snapshot(&root).await?)
+    let shown = Arc::clone(&progress);
+    let _ticker = Ticker::start(quiet, move || format!("reading the cluster: {}", progress_line(&shown)));
+    Ok(compare::live(cluster, repository, filters, Vec::new(), &progress).await?)
 }

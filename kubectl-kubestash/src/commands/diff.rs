@@ -6,7 +6,7 @@ use anstyle::{AnsiColor, Style};
 use clap::Args;
 use kubestash::{
     collect::Filters,
-    compare::{Change, ChangeKind, changes, text},
+    compare::{Change, ChangeKind, changes, is_controlled, may_be_controlled, text},
     repository::{RepositoryError, Root, Snapshot},
     restore::entries,
 };
@@ -41,6 +41,9 @@ pub struct DiffArgs {
     /// Lines added and removed per object
     #[arg(long, conflicts_with = "name_only")]
     pub stat: bool,
+    /// Also what controllers make and make again: the Pods of a ReplicaSet, the ReplicaSets of a Deployment, …
+    #[arg(long)]
+    pub controlled: bool,
     /// Show values of Secrets
     #[arg(long)]
     pub show_secrets: bool,
@@ -88,9 +91,13 @@ async fn compare(args: &DiffArgs, context: &CliContext) -> anyhow::Result<u8> {
                 }
         })
         .collect();
+    let (found, controlled) = without_controlled(args, before, after, found).await?;
     show(args, before, after, &found).await?;
     if !unread.is_empty() {
         context.note(&format!("Not compared, because one side could not be read: {}", unread.join(", ")));
+    }
+    if controlled > 0 {
+        context.note(&format!("Not shown: {} made by controllers; --controlled shows them.", count(controlled, "object")));
     }
     if found.is_empty() {
         context.note("No differences.");
@@ -98,6 +105,27 @@ async fn compare(args: &DiffArgs, context: &CliContext) -> anyhow::Result<u8> {
     }
     context.note(&format!("{} {}.", count(found.len() as u64, "object"), if found.len() == 1 { "differs" } else { "differ" }));
     Ok(exit::ERROR)
+}
+
+/// Takes out what controllers made, unless it is asked for; with the number of objects taken out.
+async fn without_controlled(args: &DiffArgs, before: &Snapshot, after: &Snapshot, found: Vec<Change>) -> anyhow::Result<(Vec<Change>, u64)> {
+    if args.controlled {
+        return Ok((found, 0));
+    }
+    let (mut kept, mut controlled) = (Vec::new(), 0);
+    for change in found {
+        let text = match change.kind {
+            _ if !may_be_controlled(&change.id.kind) => None,
+            ChangeKind::Added { after: row } | ChangeKind::Changed { after: row, .. } => Some(after.manifest(row).await?),
+            ChangeKind::Removed { before: row } => Some(before.manifest(row).await?),
+        };
+        if text.is_some_and(|text| is_controlled(&text)) {
+            controlled += 1;
+        } else {
+            kept.push(change);
+        }
+    }
+    Ok((kept, controlled))
 }
 
 fn kind_name(resource: &str, group: &str) -> String {

@@ -16,7 +16,7 @@ use kubestash::{
     object::{GroupResource, KindInfo},
     repository::Snapshot,
     restore::{
-        Pick, Progress, Report, Selection, Source,
+        Pick, Progress, Reason, Report, Selection, Source,
         apply::{self, Mode, Patience},
         observe,
         plan::{Action, Existing, Options, Plan, Served, plan},
@@ -117,6 +117,9 @@ pub async fn run(args: &RestoreArgs, context: &CliContext) -> anyhow::Result<u8>
         plan(&observe(&source, &selection, &cluster, Served::from(&discovery), &options).await?, &options)
     };
     show_plan(&plan, args, context)?;
+    if plan.steps().any(|step| step.reason == Reason::Exists) {
+        context.note("What exists is left as it is, also where it differs; --existing=update brings it to the snapshot's state.");
+    }
     if args.dry_run == Some(DryRun::Client) {
         return Ok(exit::OK);
     }

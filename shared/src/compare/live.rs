@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     cluster::{Cluster, ConnectError},
-    collect::{self, CollectError, CollectReport, FilterError, Filters, Progress},
+    collect::{self, CollectError, FilterError, Filters, Progress},
     object::GroupResource,
     repository::{BackupOptions, CommitInfo, Repository, RepositoryError, Snapshot},
 };
@@ -28,8 +28,8 @@ pub enum LiveError {
 
 /// Reads the cluster into a snapshot in memory that shares `repository`'s keys, so that its hashes compare with stored snapshots.
 ///
-/// Pass the filters of the snapshot it will be compared with, and look at the report: a kind that could not be read is not a kind
-/// whose objects are gone. Memory holds all that is read, compressed.
+/// Pass the filters of the snapshot it will be compared with, and look at the kinds in its root: a kind that could not be read is not a
+/// kind whose objects are gone. Memory holds all that is read, compressed.
 ///
 /// # Errors
 /// See [`LiveError`]. With a password of general access Secrets cannot be kept: exclude them.
@@ -39,7 +39,7 @@ pub async fn live(
     filters: &Filters,
     sensitive: Vec<GroupResource>,
     progress: &Arc<Progress>,
-) -> Result<(Snapshot, CollectReport), LiveError> {
+) -> Result<Snapshot, LiveError> {
     let kept = |error| LiveError::Repository(Box::new(error));
     let scratch = repository.scratch();
     let plan = collect::plan(&cluster.discover().await?, filters)?;
@@ -53,12 +53,12 @@ pub async fn live(
         time: jiff::Timestamp::now(),
         cluster: cluster.identity().await?,
         filters: serde_json::to_value(filters).unwrap_or_default(),
-        resource_version: report.resource_version.clone(),
-        kinds: report.kinds.clone(),
-        failed_groups: report.failed_groups.clone(),
+        resource_version: report.resource_version,
+        kinds: report.kinds,
+        failed_groups: report.failed_groups,
         tags: Vec::new(),
         duration_ms: 0,
     };
     let root = writer.commit(info).await.map_err(kept)?;
-    Ok((scratch.open_snapshot(&root).await.map_err(kept)?, report))
+    scratch.open_snapshot(&root).await.map_err(kept)
 }

@@ -5,8 +5,10 @@
 //! in memory that shares the keys of the other side, so that hashes compare.
 
 mod changes;
+mod controlled;
 mod live;
 pub mod text;
 
 pub use changes::{Change, ChangeKind, Entry, changes};
+pub use controlled::{is_controlled, may_be_controlled};
 pub use live::{LiveError, live};

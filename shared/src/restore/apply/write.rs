@@ -221,7 +221,7 @@ async fn settle_surplus(run: &Run, step: &Step, answer: &Answer, wanted: &Value)
     let surplus = patch::surplus(&found, &wanted, NAMED);
     let Some(body) = patch::merge_patch(&found, &wanted).filter(|_| !surplus.is_empty()) else { return Ok(()) };
     if !run.plan.options.force {
-        let named = format!("keeps what the snapshot does not have: {} (removed with force)", surplus.join(", "));
+        let named = format!("keeps what the snapshot does not have: {} (removed with --force-conflicts)", surplus.join(", "));
         run.report(|report| report.warn(step, [named]));
         return Ok(());
     }
@@ -247,7 +247,7 @@ fn explain(error: &ApiError, step: &Step) -> String {
         return format!("the API server finds the Secret invalid ({})", if error.reason().is_empty() { "422" } else { error.reason() });
     }
     let hint = match (error.status(), error.reason()) {
-        (409, "Conflict") if step.action == Action::Update => "; force takes the fields over",
+        (409, "Conflict") if step.action == Action::Update => "; --force-conflicts takes the fields over",
         (403, _) if error.to_string().contains("attempting to grant RBAC permissions not currently held") => {
             "; restore it with an account that holds these permissions, or may escalate and bind"
         }
@@ -318,7 +318,7 @@ mod tests {
         }
         let conflict = refused(409, "Conflict", "conflict with \"kubectl\"");
         assert_eq!(next(&conflict, &step("services", Action::Update)), Next::GiveUp);
-        assert_eq!(explain(&conflict, &step("services", Action::Update)), "conflict with \"kubectl\"; force takes the fields over");
+        assert_eq!(explain(&conflict, &step("services", Action::Update)), "conflict with \"kubectl\"; --force-conflicts takes the fields over");
         let leak = refused(422, "Invalid", "data: Invalid value: \"hunter2\"");
         assert!(!explain(&leak, &step("secrets", Action::Create)).contains("hunter2"));
     }
