@@ -103,7 +103,10 @@ impl Cluster {
     }
 
     /// The same; what kubectl complained about is the error.
-    fn try_kubectl(&self, args: &[&str], input: &str) -> Result<String, String> {
+    ///
+    /// # Errors
+    /// What kubectl wrote to stderr when it failed.
+    pub fn try_kubectl(&self, args: &[&str], input: &str) -> Result<String, String> {
         let mut command = kubectl();
         command.arg("--kubeconfig").arg(&self.kubeconfig).args(args);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
