@@ -302,7 +302,11 @@ impl<'a> Parser<'a> {
 }
 
 /// The order in which kubectl prints keys: letters by code point, anything else before letters, runs of digits by their value.
-/// Source: the behaviour of `keyList.Less` in go.yaml.in/yaml/v2, which kubectl prints through.
+///
+/// Behind a common digit a letter comes before everything else. kubectl's own rule puts the digit first there, which is no order at all:
+/// by it `a10` < `a1b` < `a9` < `a10`, and maps with such keys come out of kubectl in one order or another. Beyond ASCII, letters are
+/// those of Unicode's Alphabetic property and digits are none.
+/// Source: the behaviour of `keyList.Less` in go.yaml.in/yaml/v2, which kubectl prints through, and its repair in version 3.
 pub(super) fn compare_keys(a: &str, b: &str) -> Ordering {
     let (left, right) = (a.as_bytes(), b.as_bytes());
     let common = left.iter().zip(right).take_while(|(x, y)| x == y).count();
@@ -320,38 +324,37 @@ fn compare_mixed(a: &str, b: &str, mut common: usize) -> Ordering {
     while !a.is_char_boundary(common) {
         common -= 1;
     }
-    let left: Vec<char> = a.get(common..).unwrap_or_default().chars().collect();
-    let right: Vec<char> = b.get(common..).unwrap_or_default().chars().collect();
-    let (Some(&x), Some(&y)) = (left.first(), right.first()) else {
+    let (head, left) = a.split_at_checked(common).unwrap_or_default();
+    let right = b.get(common..).unwrap_or_default();
+    let (Some(x), Some(y)) = (left.chars().next(), right.chars().next()) else {
         return left.len().cmp(&right.len());
     };
-    let head: Vec<char> = a.get(..common).unwrap_or_default().chars().collect();
+    let shared = digits_at_end(head);
     match (x.is_alphabetic(), y.is_alphabetic()) {
         (true, true) => return x.cmp(&y),
         (false, false) => {}
-        (x_letter, _) => {
-            let digits_before = head.last().is_some_and(char::is_ascii_digit);
-            // After a digit the letter comes first, otherwise last.
-            let x_first = if digits_before { x_letter } else { !x_letter };
-            return if x_first { Ordering::Less } else { Ordering::Greater };
-        }
+        (x_letter, _) => return if x_letter == shared.is_empty() { Ordering::Greater } else { Ordering::Less },
     }
-    let mut start: i64 = 0;
-    if x == '0' || y == '0' {
-        let leading = head.iter().rev().take_while(|c| c.is_ascii_digit()).any(|&c| c != '0');
-        start = i64::from(leading);
-    }
-    let number = |chars: &[char]| {
-        let run = chars.iter().take_while(|c| c.is_ascii_digit());
-        run.fold((start, 0_usize), |(value, count), c| (value.wrapping_mul(10).wrapping_add(i64::from(c.to_digit(10).unwrap_or(0))), count + 1))
-    };
-    let ((x_value, x_digits), (y_value, y_digits)) = (number(&left), number(&right));
-    x_value.cmp(&y_value).then(x_digits.cmp(&y_digits)).then(x.cmp(&y))
+    let (x_run, y_run) = (digits_at_start(left), digits_at_start(right));
+    // Numbers of any length: without leading zeros, the longer one is the larger one.
+    let leading = |run| if shared.bytes().all(|digit| digit == b'0') { str::trim_start_matches(run, '0') } else { run };
+    let (x_value, y_value) = (leading(x_run), leading(y_run));
+    x_value.len().cmp(&y_value.len()).then(x_value.cmp(y_value)).then(x_run.len().cmp(&y_run.len())).then(x.cmp(&y))
+}
+
+fn digits_at_start(text: &str) -> &str {
+    text.split(|c: char| !c.is_ascii_digit()).next().unwrap_or_default()
+}
+
+fn digits_at_end(text: &str) -> &str {
+    text.rsplit(|c: char| !c.is_ascii_digit()).next().unwrap_or_default()
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -371,7 +374,12 @@ mod tests {
             "a1",
             "a2",
             "a2b",
-            "a10",
+            "a2-",
+            "a10b",
+            "a010",
+            "a100",
+            "a99999999999999999999",
+            "a100000000000000000000",
             "aB",
             "ab",
             "f:a",
@@ -382,6 +390,19 @@ mod tests {
         for pair in sorted.windows(2) {
             assert_eq!(compare_keys(pair[0], pair[1]), Ordering::Less, "{pair:?}");
             assert_eq!(compare_keys(pair[1], pair[0]), Ordering::Greater, "{pair:?}");
+        }
+    }
+
+    proptest! {
+        /// Sorting by anything else may panic.
+        #[test]
+        fn it_is_an_order(keys in proptest::collection::vec("[019ab.é٣-]{0,6}|[0-9]{18,22}", 3)) {
+            let [a, b, c] = keys.as_slice() else { unreachable!() };
+            prop_assert_eq!(compare_keys(a, b), compare_keys(b, a).reverse());
+            prop_assert_eq!(compare_keys(a, b) == Ordering::Equal, a == b);
+            if compare_keys(a, b).is_le() && compare_keys(b, c).is_le() {
+                prop_assert!(compare_keys(a, c).is_le(), "{} {} {}", a, b, c);
+            }
         }
     }
 
