@@ -9,8 +9,7 @@ use super::ObjectError;
 /// The longest file name Linux file systems take, in bytes.
 pub const MAX_FILE_NAME: usize = 255;
 const EXTENSION: &str = ".yaml";
-/// Stands between the kept head of a shortened name and its hash. No API object name may hold it: names that are
-/// path segments may, but those never reach this length together with a 32-digit hash by accident.
+/// Stands between the kept head of a shortened name and its hash. Names that are path segments may hold it as well.
 const SHORTENED_MARK: char = '~';
 const SHORTENED_HASH: usize = 32;
 
@@ -144,10 +143,11 @@ impl fmt::Display for ObjectId {
 }
 
 /// File name of an object in a mount: its own name and `.yaml`; where that is over 255 bytes, the head of the name, `~`
-/// and 32 hex digits of its BLAKE3.
+/// and 32 hex digits of its BLAKE3. A name that already looks like one of those is shortened too, so that no name can pose as another.
 pub fn file_name(name: &str) -> Cow<'_, str> {
-    if name.len() + EXTENSION.len() <= MAX_FILE_NAME {
-        return Cow::Owned(format!("{name}{EXTENSION}"));
+    let own = format!("{name}{EXTENSION}");
+    if own.len() <= MAX_FILE_NAME && !is_shortened(&own) {
+        return Cow::Owned(own);
     }
     let mut keep = MAX_FILE_NAME - EXTENSION.len() - SHORTENED_HASH - SHORTENED_MARK.len_utf8();
     while !name.is_char_boundary(keep) {
@@ -202,18 +202,50 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_name_cannot_pose_as_a_shortened_one() {
+        let long = "a".repeat(300);
+        let file = file_name(&long).into_owned();
+        let poser = file.strip_suffix(EXTENSION).unwrap();
+        assert!(poser.len() <= MAX_FILE_NAME - EXTENSION.len());
+        assert_ne!(file_name(poser), file);
+        assert!(is_shortened(&file_name(poser)) && file_name(poser).len() <= MAX_FILE_NAME);
+        // Too short to be one: its file spells it.
+        let short = &poser[200..];
+        assert_eq!(file_name(short), format!("{short}.yaml"));
+    }
+
+    #[test]
+    fn names_that_look_like_something_else_keep_their_own_path() {
+        for name in ["a:b", "A", "a", "a%2fb", "..a", ".hidden", "a.yaml", ".yaml", "~", "-", "system:node", "namespaces", "cluster", "a~b", "é"] {
+            for namespace in [None, Some("cluster"), Some("namespaces"), Some("pods")] {
+                let id = ObjectId { kind: GroupResource::new("g.x", "roles"), namespace: namespace.map(str::to_owned), name: name.to_owned() };
+                assert_eq!(ObjectId::from_mount_path(&id.mount_path()).unwrap(), id, "{}", id.mount_path());
+            }
+        }
+    }
+
     proptest! {
         #[test]
         fn mount_path_is_a_bijection(
             resource in "[a-z]{1,20}", group in "([a-z]{1,8}(\\.[a-z]{1,8}){0,3})?",
-            namespace in proptest::option::of("[a-z0-9-]{1,63}"), name in "[A-Za-z0-9:._~-]{1,245}",
+            namespace in proptest::option::of("[a-z0-9-]{1,63}"), name in "[A-Za-z0-9:._~%@ -]{1,245}",
         ) {
-            prop_assume!(name != "." && name != "..");
             let id = ObjectId { kind: GroupResource::new(group, resource), namespace, name };
-            prop_assume!(!is_shortened(&file_name(&id.name)));
             prop_assert_eq!(ObjectId::from_mount_path(&id.mount_path()).unwrap(), id.clone());
             let nested = format!("/mnt/x/{}", id.mount_path());
             prop_assert_eq!(ObjectId::from_mount_path(&nested).unwrap(), id);
+        }
+
+        #[test]
+        fn file_names_fit_and_differ(head in "[a-zé:]{100,130}", a in "[ab~]{0,160}|~[0-9a-f]{32}", b in "[ab~]{0,160}|~[0-9a-f]{32}") {
+            let (a, b) = (format!("{head}{a}"), format!("{head}{b}"));
+            prop_assert_eq!(file_name(&a) == file_name(&b), a == b);
+            prop_assert!(file_name(&a).len() <= MAX_FILE_NAME);
+            // What is not shortened reads back.
+            if let Some(name) = file_name(&a).strip_suffix(EXTENSION).filter(|_| !is_shortened(&file_name(&a))) {
+                prop_assert_eq!(name, a.as_str());
+            }
         }
     }
 }
