@@ -127,7 +127,8 @@ fn is_sexagesimal(text: &str) -> bool {
     middle.iter().all(|text| group(text)) && group(last) && fraction.bytes().all(|b| b.is_ascii_digit() || b == b'_')
 }
 
-/// `2006-1-2`, `2006-1-2T15:4:5.9Z`, `2006-1-2 15:4:5.9`: a valid date, and a time where one follows.
+/// `2006-1-2`, `2006-1-2T15:4:5.9Z`, `2006-1-2 15:4:5.9`: a valid date, and a time where one follows. As Go reads times, a comma may stand
+/// for the dot and several blanks for one.
 fn is_time(text: &str) -> bool {
     let bytes = text.as_bytes();
     if bytes.len() < 8 || bytes.get(4) != Some(&b'-') || !bytes.iter().take(4).all(u8::is_ascii_digit) {
@@ -137,7 +138,7 @@ fn is_time(text: &str) -> bool {
         Some(at) => (text.get(..at).unwrap_or_default(), text.get(at + 1..), bytes.get(at) != Some(&b' ')),
         None => (text, None, false),
     };
-    is_date(date) && time.is_none_or(|time| is_time_of_day(time, zoned))
+    is_date(date) && time.is_none_or(|time| is_time_of_day(if zoned { time } else { time.trim_start_matches(' ') }, zoned))
 }
 
 fn is_date(text: &str) -> bool {
@@ -166,13 +167,14 @@ fn is_time_of_day(text: &str, zoned: bool) -> bool {
                 return false;
             };
             let zone = text.get(at + 1..).unwrap_or_default();
-            let fits = zone.split_once(':').is_some_and(|(h, m)| h.len() == 2 && m.len() == 2 && small(h).is_some() && small(m).is_some());
+            let at_most = |text: &str, most| text.len() == 2 && small(text).is_some_and(|value| value <= most);
+            let fits = zone.split_once(':').is_some_and(|(hours, minutes)| at_most(hours, 24) && at_most(minutes, 60));
             (text.get(..at).unwrap_or_default(), fits)
         }
     } else {
         (text, true)
     };
-    let (clock, fraction) = clock.split_once('.').map_or((clock, None), |(clock, fraction)| (clock, Some(fraction)));
+    let (clock, fraction) = clock.split_once(['.', ',']).map_or((clock, None), |(clock, fraction)| (clock, Some(fraction)));
     let parts: Vec<&str> = clock.split(':').collect();
     let [hour, minute, second] = parts.as_slice() else {
         return false;
@@ -225,6 +227,8 @@ mod tests {
             "2001-1-1",
             "2001-12-14T21:59:43.1-05:00",
             "2001-12-14 21:59:43",
+            "2001-12-14   21:59:43,1",
+            "2001-12-14t1:2:3Z",
             "1:30",
             "190:20:30.15",
             "<<",
@@ -246,6 +250,9 @@ mod tests {
             "0xZ",
             "2001-13-01",
             "2001-02-30",
+            "2001-12-14T21:59:43+25:00",
+            "2001-12-14T21:59:43+01:61",
+            "2001-12-14T 21:59:43Z",
             "1:60:x",
             "-",
             "+",
