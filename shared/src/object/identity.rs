@@ -103,10 +103,10 @@ impl ObjectId {
 
     /// Path of the manifest below a mounted snapshot.
     pub fn mount_path(&self) -> String {
-        let file = file_name(&self.name);
+        let (file, kind) = (file_name(&self.name), self.kind.to_string());
         match &self.namespace {
-            Some(namespace) => format!("namespaces/{namespace}/{}/{file}", self.kind),
-            None => format!("cluster/{}/{file}", self.kind),
+            Some(namespace) => format!("namespaces/{}/{}/{file}", directory_name(namespace), directory_name(&kind)),
+            None => format!("cluster/{}/{file}", directory_name(&kind)),
         }
     }
 
@@ -118,7 +118,7 @@ impl ObjectId {
         let wrong = || ObjectError::NotAMountPath { path: path.to_owned() };
         let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
         let (namespace, kind, file) = match parts.as_slice() {
-            [.., "namespaces", namespace, kind, file] => (Some((*namespace).to_owned()), *kind, *file),
+            [.., "namespaces", namespace, kind, file] => (Some(unescape(namespace).ok_or_else(wrong)?), *kind, *file),
             [.., "cluster", kind, file] => (None, *kind, *file),
             _ => return Err(wrong()),
         };
@@ -126,8 +126,8 @@ impl ObjectId {
             return Err(wrong());
         }
         let name = file.strip_suffix(EXTENSION).filter(|name| !name.is_empty()).ok_or_else(wrong)?;
-        let kind = kind.parse().map_err(|_| wrong())?;
-        Ok(Self { kind, namespace, name: name.to_owned() })
+        let kind = unescape(kind).ok_or_else(wrong)?.parse().map_err(|_| wrong())?;
+        Ok(Self { kind, namespace, name: unescape(name).ok_or_else(wrong)? })
     }
 }
 
@@ -144,18 +144,74 @@ impl fmt::Display for ObjectId {
 
 /// File name of an object in a mount: its own name and `.yaml`; where that is over 255 bytes, the head of the name, `~`
 /// and 32 hex digits of its BLAKE3. A name that already looks like one of those is shortened too, so that no name can pose as another.
-pub fn file_name(name: &str) -> Cow<'_, str> {
-    let own = format!("{name}{EXTENSION}");
-    if own.len() <= MAX_FILE_NAME && !is_shortened(&own) {
-        return Cow::Owned(own);
+pub fn file_name(name: &str) -> String {
+    let mut file = String::with_capacity(name.len() + EXTENSION.len());
+    push_file_name(name, &mut file);
+    file
+}
+
+/// Appends the [`file_name`] of an object: for those who list many and keep one buffer.
+pub fn push_file_name(name: &str, out: &mut String) {
+    let escaped = escape(name);
+    let length = escaped.len() + EXTENSION.len();
+    let poses = length > MAX_FILE_NAME - 4 && is_shortened(&format!("{escaped}{EXTENSION}"));
+    if length <= MAX_FILE_NAME && !poses {
+        out.push_str(&escaped);
+    } else {
+        let mut keep = MAX_FILE_NAME - EXTENSION.len() - SHORTENED_HASH - SHORTENED_MARK.len_utf8();
+        while !escaped.is_char_boundary(keep) {
+            keep -= 1;
+        }
+        out.push_str(escaped.get(..keep).unwrap_or_default());
+        out.push(SHORTENED_MARK);
+        out.push_str(blake3::hash(name.as_bytes()).to_hex().get(..SHORTENED_HASH).unwrap_or_default());
     }
-    let mut keep = MAX_FILE_NAME - EXTENSION.len() - SHORTENED_HASH - SHORTENED_MARK.len_utf8();
-    while !name.is_char_boundary(keep) {
-        keep -= 1;
+    out.push_str(EXTENSION);
+}
+
+/// Name of a directory in a mount for a namespace or a kind: its own name, unless no directory can be called that.
+pub fn directory_name(name: &str) -> Cow<'_, str> {
+    match name {
+        "" => Cow::Borrowed("%"),
+        "." => Cow::Borrowed("%2E"),
+        ".." => Cow::Borrowed("%2E%2E"),
+        name => escape(name),
     }
-    let hash = blake3::hash(name.as_bytes()).to_hex();
-    let digits = hash.get(..SHORTENED_HASH).unwrap_or_default();
-    Cow::Owned(format!("{}{SHORTENED_MARK}{digits}{EXTENSION}", name.get(..keep).unwrap_or_default()))
+}
+
+/// Replaces what the kernel refuses in a name: one such name would make its whole directory unreadable. The API server takes no `/` and no
+/// `%` in names, but aggregated servers set their own rules.
+fn escape(name: &str) -> Cow<'_, str> {
+    if !name.bytes().any(|byte| matches!(byte, b'/' | b'%' | 0)) {
+        return Cow::Borrowed(name);
+    }
+    Cow::Owned(name.replace('%', "%25").replace('/', "%2F").replace('\0', "%00"))
+}
+
+/// Reverses [`escape`] and [`directory_name`]; nothing for what neither writes.
+fn unescape(text: &str) -> Option<String> {
+    if text == "%" {
+        return Some(String::new());
+    }
+    let mut pieces = text.split('%');
+    let mut out = pieces.next()?.to_owned();
+    for piece in pieces {
+        let (code, rest) = (piece.get(..2)?, piece.get(2..)?);
+        out.push(match code {
+            "25" => '%',
+            "2F" => '/',
+            "2E" => '.',
+            "00" => '\0',
+            _ => return None,
+        });
+        out.push_str(rest);
+    }
+    Some(out)
+}
+
+/// The head that the names behind a shortened file name have in common; nothing for a file name that spells its object's name.
+pub fn shortened_head(file: &str) -> Option<&str> {
+    is_shortened(file).then(|| file.rsplit_once(SHORTENED_MARK).map(|(head, _)| head)).flatten()
 }
 
 /// Whether a file name was shortened by [`file_name`] and so does not spell the object's name.
@@ -196,6 +252,19 @@ mod tests {
     }
 
     #[test]
+    fn names_that_the_kernel_refuses_are_escaped() {
+        for (name, file) in [("a/b", "a%2Fb.yaml"), ("50%", "50%25.yaml"), ("a\0", "a%00.yaml"), ("..", "...yaml"), ("system:a", "system:a.yaml")] {
+            assert_eq!(file_name(name), file);
+        }
+        for (name, directory) in [("", "%"), (".", "%2E"), ("..", "%2E%2E"), ("a/b", "a%2Fb"), ("a.b", "a.b")] {
+            assert_eq!(directory_name(name), directory);
+            assert_eq!(unescape(directory).unwrap(), name);
+        }
+        assert_eq!(unescape("a%zz"), None);
+        assert_eq!(unescape("a%2"), None);
+    }
+
+    #[test]
     fn paths_that_are_not_of_a_mount_are_refused() {
         for path in ["", "web.yaml", "namespaces/a/web.yaml", "cluster/pods/web", "namespaces/a/pods/.yaml", "x/y/z/w.yaml"] {
             assert!(ObjectId::from_mount_path(path).is_err(), "{path}");
@@ -205,7 +274,7 @@ mod tests {
     #[test]
     fn a_name_cannot_pose_as_a_shortened_one() {
         let long = "a".repeat(300);
-        let file = file_name(&long).into_owned();
+        let file = file_name(&long);
         let poser = file.strip_suffix(EXTENSION).unwrap();
         assert!(poser.len() <= MAX_FILE_NAME - EXTENSION.len());
         assert_ne!(file_name(poser), file);
@@ -229,7 +298,7 @@ mod tests {
         #[test]
         fn mount_path_is_a_bijection(
             resource in "[a-z]{1,20}", group in "([a-z]{1,8}(\\.[a-z]{1,8}){0,3})?",
-            namespace in proptest::option::of("[a-z0-9-]{1,63}"), name in "[A-Za-z0-9:._~%@ -]{1,245}",
+            namespace in proptest::option::of("[a-z0-9-]{1,63}"), name in "[A-Za-z0-9:._~/%@ -]{1,80}",
         ) {
             let id = ObjectId { kind: GroupResource::new(group, resource), namespace, name };
             prop_assert_eq!(ObjectId::from_mount_path(&id.mount_path()).unwrap(), id.clone());
