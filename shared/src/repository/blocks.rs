@@ -2,14 +2,14 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::{Arc, Mutex, PoisonError},
+    sync::PoisonError,
 };
 
 use bytes::Bytes;
-use tokio::sync::OnceCell;
 
 use super::{
     RepositoryError,
+    cache::Cache,
     crypto::{KeyRing, block_binding},
     format::{
         BlockId, Class, FormatError, content, hex,
@@ -74,24 +74,17 @@ pub(super) fn pack_key(hash: &[u8; 32]) -> String {
     format!("packs/{}/{name}", name.get(..2).unwrap_or_default())
 }
 
-#[derive(Default)]
-struct Cache {
-    entries: HashMap<BlockId, (Arc<OnceCell<Bytes>>, u64)>,
-    bytes: usize,
-    clock: u64,
-}
-
 /// Reads blocks of one repository.
 pub(super) struct Blocks {
     store: Store,
     ring: KeyRing,
     index: std::sync::RwLock<Index>,
-    cache: Mutex<Cache>,
+    cache: Cache,
 }
 
 impl Blocks {
     pub(super) fn new(store: Store, ring: KeyRing) -> Self {
-        Self { store, ring, index: std::sync::RwLock::default(), cache: Mutex::default() }
+        Self { store, ring, index: std::sync::RwLock::default(), cache: Cache::new(CACHE_BYTES) }
     }
 
     pub(super) fn index(&self) -> std::sync::RwLockReadGuard<'_, Index> {
@@ -131,54 +124,27 @@ impl Blocks {
         Ok((located, pack_key(hash)))
     }
 
-    fn cell(&self, id: BlockId) -> Arc<OnceCell<Bytes>> {
-        let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
-        cache.clock += 1;
-        let now = cache.clock;
-        let entry = cache.entries.entry(id).or_insert_with(|| (Arc::default(), now));
-        entry.1 = now;
-        Arc::clone(&entry.0)
-    }
-
-    fn keep(&self, length: usize) {
-        let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
-        cache.bytes += length;
-        while cache.bytes > CACHE_BYTES {
-            let oldest = cache.entries.iter().filter(|(_, (cell, _))| cell.initialized()).min_by_key(|(_, (_, used))| *used).map(|(&id, _)| id);
-            let Some((cell, _)) = oldest.and_then(|id| cache.entries.remove(&id)) else {
-                break;
-            };
-            cache.bytes = cache.bytes.saturating_sub(cell.get().map_or(0, Bytes::len));
-        }
-    }
-
     /// The raw bytes of a block, if they are in memory.
     pub(super) fn cached(&self, id: BlockId) -> Option<Bytes> {
-        let cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
-        cache.entries.get(&id).and_then(|(cell, _)| cell.get().cloned())
+        self.cache.get(id)
     }
 
     /// The raw bytes of a block. Callers that ask at the same time share one fetch; a failed fetch is tried again by the next.
     pub(super) async fn get(&self, id: BlockId) -> Result<Bytes, RepositoryError> {
-        let cell = self.cell(id);
-        if let Some(bytes) = cell.get() {
-            return Ok(bytes.clone());
+        if let Some(bytes) = self.cache.get(id) {
+            return Ok(bytes);
         }
-        let mut fetched = false;
-        let bytes = cell
-            .get_or_try_init(|| async {
-                let (located, pack) = self.locate(id)?;
-                let range = located.offset..located.offset + u64::from(located.stored);
-                let sealed = self.store.get_range(&pack, range).await.map_err(|error| missing_pack(error, &pack))?;
-                fetched = true;
-                self.decode(id, located, &pack, &sealed).await
-            })
-            .await?
-            .clone();
-        if fetched {
-            self.keep(bytes.len());
-        }
-        Ok(bytes)
+        let fetch = self.cache.fetch(id);
+        let fetched = async {
+            let (located, pack) = self.locate(id)?;
+            let range = located.offset..located.offset + u64::from(located.stored);
+            let sealed = self.store.get_range(&pack, range).await.map_err(|error| missing_pack(error, &pack))?;
+            let bytes = self.decode(id, located, &pack, &sealed).await?;
+            // Before the fetch ends: whoever comes behind it finds the block kept.
+            self.cache.keep(id, bytes.clone());
+            Ok(bytes)
+        };
+        fetch.cell().get_or_try_init(|| fetched).await.cloned()
     }
 
     async fn decode(&self, id: BlockId, located: Located, pack: &str, sealed: &[u8]) -> Result<Bytes, RepositoryError> {

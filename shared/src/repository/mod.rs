@@ -8,8 +8,10 @@
 //! damaged stays readable.
 
 mod blocks;
+mod cache;
 mod catalog;
 mod check;
+mod choose;
 mod crypto;
 mod error;
 mod format;
@@ -23,7 +25,7 @@ mod snapshot;
 mod tests;
 mod writer;
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -31,6 +33,7 @@ use serde::{Deserialize, Serialize};
 
 pub use catalog::{BlockRange, Catalog, CatalogKind, Part, Row};
 pub use check::{CheckDepth, CheckError, CheckReport};
+pub use choose::{ChooseError, LATEST, choose};
 pub use error::RepositoryError;
 pub use format::{BlockId, FormatError, VERSION, segment::Lengths};
 pub use keys::{Access, KeyCost, KeyInfo, Password};
@@ -194,9 +197,20 @@ impl Repository {
     /// # Errors
     /// `Store`.
     pub async fn snapshots(&self) -> Result<SnapshotList, RepositoryError> {
+        self.snapshots_beside(&HashSet::new()).await.map(|(list, _)| list)
+    }
+
+    /// The snapshots that are not among those known already, and the ids of all: for those who look again and again.
+    ///
+    /// # Errors
+    /// `Store`.
+    pub async fn snapshots_beside(&self, known: &HashSet<SnapshotId>) -> Result<(SnapshotList, HashSet<SnapshotId>), RepositoryError> {
         use futures::{StreamExt as _, TryStreamExt as _};
 
-        let listed = self.inner.store.list("roots").await?;
+        let id_of = |key: &str| key.strip_prefix("roots/").and_then(|id| id.parse::<SnapshotId>().ok());
+        let mut listed = self.inner.store.list("roots").await?;
+        let ids = listed.iter().filter_map(|entry| id_of(&entry.key)).collect();
+        listed.retain(|entry| id_of(&entry.key).is_none_or(|id| !known.contains(&id)));
         let read = futures::stream::iter(listed).map(async |entry| {
             let sealed = match self.inner.store.get(&entry.key).await {
                 // Forgotten between listing and reading.
@@ -214,7 +228,7 @@ impl Repository {
             }
         }
         list.roots.sort_by_key(|root| (root.time, root.id));
-        Ok(list)
+        Ok((list, ids))
     }
 
     fn seal_root(&self, root: &Root) -> Result<(String, Vec<u8>), RepositoryError> {

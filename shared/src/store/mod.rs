@@ -3,6 +3,8 @@
 //! The promise: an object is seen whole or not at all; deleting what is absent succeeds; [`Store::put_new`] never replaces anything;
 //! every call ends within its deadline; every error names the store and the object.
 
+#[cfg(any(test, feature = "test-faults"))]
+pub mod faults;
 mod location;
 
 use std::{ops::Range, sync::Arc, time::Duration};
@@ -27,7 +29,7 @@ pub struct Store {
     label: String,
     deadline: Duration,
     #[cfg(any(test, feature = "test-faults"))]
-    writes_left: Option<Arc<std::sync::atomic::AtomicI64>>,
+    faults: faults::Faults,
 }
 
 impl std::fmt::Debug for Store {
@@ -143,7 +145,7 @@ impl Store {
             label: label.into(),
             deadline: DEADLINE,
             #[cfg(any(test, feature = "test-faults"))]
-            writes_left: None,
+            faults: faults::Faults::default(),
         }
     }
 
@@ -183,26 +185,14 @@ impl Store {
         &self.label
     }
 
-    /// For tests: only so many more writes and deletions succeed, as if the process were cut off behind the last one.
     #[cfg(any(test, feature = "test-faults"))]
-    #[must_use]
-    pub fn failing_after(&self, writes: i64) -> Self {
-        Self { writes_left: Some(Arc::new(std::sync::atomic::AtomicI64::new(writes))), ..self.clone() }
-    }
-
-    #[cfg(any(test, feature = "test-faults"))]
-    fn spend_write(&self, key: &str) -> Result<(), StoreError> {
-        match &self.writes_left {
-            Some(left) if left.fetch_sub(1, std::sync::atomic::Ordering::SeqCst) <= 0 => {
-                Err(StoreError::Unusable { store: self.label.clone(), reason: format!("cut off before {key} was written, for a test") })
-            }
-            _ => Ok(()),
-        }
+    fn before_write(&self, key: &str) -> Result<(), StoreError> {
+        self.faults.before_write(&self.label, key)
     }
 
     #[cfg(not(any(test, feature = "test-faults")))]
     #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "the test build can fail here")]
-    fn spend_write(&self, _key: &str) -> Result<(), StoreError> {
+    fn before_write(&self, _key: &str) -> Result<(), StoreError> {
         Ok(())
     }
 
@@ -230,13 +220,20 @@ impl Store {
         }
     }
 
+    /// A call that changes nothing.
+    async fn reading<T>(&self, key: &str, call: impl Future<Output = object_store::Result<T>>) -> Result<T, StoreError> {
+        #[cfg(any(test, feature = "test-faults"))]
+        self.faults.before_read(&self.label, key).await?;
+        self.timed(key, call).await
+    }
+
     /// A whole object.
     ///
     /// # Errors
     /// `NotFound` when it is not there.
     pub async fn get(&self, key: &str) -> Result<Bytes, StoreError> {
         let path = self.path(key);
-        self.timed(key, async { self.inner.get(&path).await?.bytes().await }).await
+        self.reading(key, async { self.inner.get(&path).await?.bytes().await }).await
     }
 
     /// A part of an object.
@@ -245,7 +242,7 @@ impl Store {
     /// `NotFound` when it is not there; `TooShort` when the range lies behind its end.
     pub async fn get_range(&self, key: &str, range: Range<u64>) -> Result<Bytes, StoreError> {
         let path = self.path(key);
-        match self.timed(key, self.inner.get_range(&path, range.clone())).await {
+        match self.reading(key, self.inner.get_range(&path, range.clone())).await {
             Err(error) => Err(self.explain_range(key, range.end, error).await),
             found => found,
         }
@@ -254,7 +251,7 @@ impl Store {
     /// Stores word it differently that a range lies behind the end: the length tells.
     async fn explain_range(&self, key: &str, end: u64, error: StoreError) -> StoreError {
         let path = self.path(key);
-        match (&error, self.timed(key, self.inner.head(&path)).await) {
+        match (&error, self.reading(key, self.inner.head(&path)).await) {
             (StoreError::Other { .. }, Ok(meta)) if meta.size < end => {
                 StoreError::TooShort { store: self.label.clone(), key: key.to_owned(), size: meta.size }
             }
@@ -268,7 +265,7 @@ impl Store {
     /// As [`Store::get_range`].
     pub async fn get_ranges(&self, key: &str, ranges: &[Range<u64>]) -> Result<Vec<Bytes>, StoreError> {
         let path = self.path(key);
-        match self.timed(key, self.inner.get_ranges(&path, ranges)).await {
+        match self.reading(key, self.inner.get_ranges(&path, ranges)).await {
             Err(error) => Err(self.explain_range(key, ranges.iter().map(|range| range.end).max().unwrap_or(0), error).await),
             found => found,
         }
@@ -279,7 +276,7 @@ impl Store {
     /// # Errors
     /// `Full`, `Denied`, `Timeout` or `Other`.
     pub async fn put(&self, key: &str, content: Bytes) -> Result<(), StoreError> {
-        self.spend_write(key)?;
+        self.before_write(key)?;
         let path = self.path(key);
         self.timed(key, self.inner.put(&path, PutPayload::from(content))).await.map(|_| ())
     }
@@ -289,7 +286,7 @@ impl Store {
     /// # Errors
     /// As [`Store::put`]; a store without conditional writes answers `Other`.
     pub async fn put_new(&self, key: &str, content: Bytes) -> Result<Created, StoreError> {
-        self.spend_write(key)?;
+        self.before_write(key)?;
         let path = self.path(key);
         let call = self.inner.put_opts(&path, PutPayload::from(content), PutMode::Create.into());
         match tokio::time::timeout(self.deadline, call).await {
@@ -306,7 +303,7 @@ impl Store {
     /// `Denied`, `Timeout` or `Other`; a folder that is not there is empty.
     pub async fn list(&self, folder: &str) -> Result<Vec<Entry>, StoreError> {
         let path = self.path(folder);
-        let found: Vec<_> = match self.timed(folder, self.inner.list(Some(&path)).try_collect()).await {
+        let found: Vec<_> = match self.reading(folder, self.inner.list(Some(&path)).try_collect()).await {
             Err(error) if error.is_not_found() => Vec::new(),
             other => other?,
         };
@@ -327,7 +324,7 @@ impl Store {
     /// # Errors
     /// `Denied`, `Timeout` or `Other`.
     pub async fn delete(&self, key: &str) -> Result<(), StoreError> {
-        self.spend_write(key)?;
+        self.before_write(key)?;
         let path = self.path(key);
         match self.timed(key, self.inner.delete(&path)).await {
             Err(error) if error.is_not_found() => Ok(()),
@@ -341,7 +338,7 @@ impl Store {
     /// `Denied`, `Timeout` or `Other`.
     pub async fn exists(&self, key: &str) -> Result<bool, StoreError> {
         let path = self.path(key);
-        match self.timed(key, self.inner.head(&path)).await {
+        match self.reading(key, self.inner.head(&path)).await {
             Ok(_) => Ok(true),
             Err(error) if error.is_not_found() => Ok(false),
             Err(error) => Err(error),
