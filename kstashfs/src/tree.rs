@@ -182,7 +182,7 @@ impl Tree {
     }
 
     fn file_name(&self, row: u32) -> String {
-        self.catalog.row(row).map(|row| file_name(row.name).into_owned()).unwrap_or_default()
+        self.catalog.row(row).map(|row| file_name(row.name)).unwrap_or_default()
     }
 
     /// The directory above.
