@@ -34,10 +34,11 @@ pub fn kubectl() -> Command {
 #[derive(Debug)]
 pub struct Cluster {
     kubeconfig: PathBuf,
+    /// Before the folder: it ends the processes that are recorded there.
+    _watchdog: Option<Watchdog>,
     folder: Option<tempfile::TempDir>,
     /// Folders of the corpus that were applied: some refuse to be applied again.
     applied: Mutex<BTreeSet<String>>,
-    _watchdog: Option<Watchdog>,
 }
 
 impl Cluster {
