@@ -11,6 +11,10 @@ use kubestash::{
     store::{Location, S3Options},
 };
 
+#[cfg(target_env = "musl")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Mount a snapshot, or all of them, as a directory of YAML manifests
 #[derive(Debug, Parser)]
 #[command(name = "kstashfs", version)]

@@ -10,6 +10,10 @@ use clap::{CommandFactory as _, FromArgMatches as _};
 use cli::{CliContext, errors, exit};
 use commands::Cli;
 
+#[cfg(target_env = "musl")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     // Two TLS stacks could be linked; say which one is meant.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
