@@ -17,9 +17,13 @@ use kubestash::{
 
 use crate::{tests_folder, watchdog::Watchdog};
 
-/// The kubectl of the release that the clusters run.
+/// The kubectl of `KUBEBUILDER_ASSETS`, or of the release that the clusters run.
 pub fn kubectl() -> Command {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    let given = std::env::var_os("KUBEBUILDER_ASSETS").map(|folder| PathBuf::from(folder).join("kubectl"));
+    if let Some(given) = given.filter(|path| path.exists()) {
+        return Command::new(given);
+    }
     let binary = BINARY.get_or_init(|| {
         let built = Command::new(tests_folder("devcluster/devcluster")).arg("build").stderr(Stdio::inherit()).output().unwrap();
         assert!(built.status.success(), "the Kubernetes binary does not build");
@@ -34,22 +38,21 @@ pub fn kubectl() -> Command {
 #[derive(Debug)]
 pub struct Cluster {
     kubeconfig: PathBuf,
-    /// Before the folder: it ends the processes that are recorded there.
-    _watchdog: Option<Watchdog>,
-    folder: Option<tempfile::TempDir>,
+    folder: Option<PathBuf>,
     /// Folders of the corpus that were applied: some refuse to be applied again.
     applied: Mutex<BTreeSet<String>>,
+    _watchdog: Option<Watchdog>,
 }
 
 impl Cluster {
     /// A new cluster with controllers; ready in some seconds.
     pub fn start() -> Self {
-        Self::start_with("yes")
+        Self::given().unwrap_or_else(Self::own)
     }
 
     /// Without controllers, for loading many objects undisturbed.
     pub fn without_controllers() -> Self {
-        Self::start_with("no")
+        Self::given().unwrap_or_else(|| Self::up("CONTROLLERS=no", ""))
     }
 
     /// One cluster for all tests of a process.
@@ -58,18 +61,38 @@ impl Cluster {
         SHARED.get_or_init(Self::start)
     }
 
-    fn start_with(controllers: &str) -> Self {
+    /// A new cluster even where another one is given: for tests of starting and ending.
+    pub fn own() -> Self {
+        Self::up("", "")
+    }
+
+    /// A new cluster with one node that runs pods, even where another one is given: images can be put only into a node of our own. Needs root.
+    pub fn with_node() -> Self {
+        Self::up("", "--node")
+    }
+
+    fn given() -> Option<Self> {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        if let Some(kubeconfig) = std::env::var_os("KUBESTASH_TEST_KUBECONFIG") {
-            return Self { kubeconfig: kubeconfig.into(), folder: None, applied: Mutex::default(), _watchdog: None };
-        }
-        let folder = tempfile::tempdir().unwrap();
-        let state = folder.path().join("state");
+        let kubeconfig = std::env::var_os("KUBESTASH_TEST_KUBECONFIG")?;
+        Some(Self { kubeconfig: kubeconfig.into(), folder: None, applied: Mutex::default(), _watchdog: None })
+    }
+
+    fn up(variables: &str, flags: &str) -> Self {
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        // The watchdog removes it, also when this process is killed.
+        let folder = tempfile::tempdir().unwrap().keep();
         let script = tests_folder("devcluster/devcluster");
-        let watchdog = Watchdog::start(&format!("'{}' down \"$1\"", script.display()), &state);
-        let output = Command::new(&script).arg("up").arg(&state).env("CONTROLLERS", controllers).stderr(Stdio::inherit()).output().unwrap();
-        assert!(output.status.success(), "the cluster does not start");
-        Self { kubeconfig: state.join("admin.kubeconfig"), folder: Some(folder), applied: Mutex::default(), _watchdog: Some(watchdog) }
+        let script = script.display();
+        let begin = format!("{variables} '{script}' up \"$1/state\" {flags}");
+        let watchdog = Watchdog::around(&begin, &format!("'{script}' down \"$1/state\" && rm -rf \"$1\""), &folder);
+        Self { kubeconfig: folder.join("state/admin.kubeconfig"), folder: Some(folder), applied: Mutex::default(), _watchdog: Some(watchdog) }
+    }
+
+    /// Puts an image into its node, built from a folder with a Containerfile; pods need `imagePullPolicy: Never`.
+    pub fn import_image(&self, tag: &str, folder: &Path) {
+        let state = self.state().expect("only a cluster of our own takes images");
+        let imported = Command::new(tests_folder("devcluster/devcluster")).arg("image").arg(state).arg(tag).arg(folder).status().unwrap();
+        assert!(imported.success(), "the image {tag} cannot be imported");
     }
 
     /// Its kubeconfig, of a user who may do everything.
@@ -79,7 +102,7 @@ impl Cluster {
 
     /// Folder with the processes' logs and ids; nothing for a cluster that was given.
     pub fn state(&self) -> Option<PathBuf> {
-        self.folder.as_ref().map(|folder| folder.path().join("state"))
+        self.folder.as_ref().map(|folder| folder.join("state"))
     }
 
     /// A connection of the library.

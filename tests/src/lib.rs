@@ -4,6 +4,7 @@
 pub mod cluster;
 pub mod program;
 pub mod s3;
+pub mod traces;
 pub mod watchdog;
 
 use std::path::{Path, PathBuf};
