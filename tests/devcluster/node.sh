@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2154  # variables are devcluster's
 # One real node: containerd, runc, CNI bridge, kubelet and kube-proxy, in a box with the control plane. Sourced by devcluster.
 #
 #   this machine                      box: network, mounts and processes of its own

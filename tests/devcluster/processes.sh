@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2154  # variables are devcluster's
 # Processes that outlive the script, and how all of them are found again. Sourced by devcluster.
 #
 # NAME.pid holds a process's id and its start time: by the time an id is used it may be somebody else's.

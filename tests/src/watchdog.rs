@@ -25,7 +25,7 @@ impl Watchdog {
     ///
     /// So the two never overlap: an end that came too early would leave what is still being started.
     pub fn around(begin: &str, end: &str, folder: &Path) -> Self {
-        let mut watchdog = Self::run(&format!("{begin} </dev/null >&2 && echo begun; exec >/dev/null; cat; {end}"), folder);
+        let mut watchdog = Self::run(&format!("{begin} </dev/null >/dev/null && echo begun; exec >/dev/null; cat; {end}"), folder);
         let mut said = String::new();
         watchdog.shell.stdout.take().expect("it is piped").read_to_string(&mut said).expect("the shell's output is text");
         assert_eq!(said, "begun\n", "this failed: {begin}");
