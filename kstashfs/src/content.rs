@@ -4,14 +4,26 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use kubestash::{
-    object::merged_len,
-    repository::{Access, BlockRange, Part, RepositoryError, Snapshot, slice},
+    object::{merge, merged_len},
+    repository::{Access, BlockId, BlockRange, Part, RepositoryError, Snapshot, slice},
 };
 
 use crate::tree::{File, Tree, View};
 
-/// Longest wait of a reader for the store. A process that waits for a read cannot be killed, so every wait ends.
-const DEADLINE: Duration = Duration::from_secs(60);
+/// How files look and how long their readers wait.
+#[derive(Debug, Clone, Copy)]
+pub struct FileOptions {
+    /// Whole objects instead of manifests.
+    pub full: bool,
+    /// Longest wait of a reader for the store. A process that waits for a read cannot be killed, so every wait ends.
+    pub deadline: Duration,
+}
+
+impl Default for FileOptions {
+    fn default() -> Self {
+        Self { full: false, deadline: Duration::from_secs(60) }
+    }
+}
 
 /// A snapshot with its tree, and how its files look.
 #[derive(Debug)]
@@ -20,8 +32,7 @@ pub struct SnapshotFiles {
     pub snapshot: Snapshot,
     /// Its tree.
     pub tree: Tree,
-    /// Whole objects instead of manifests.
-    pub full: bool,
+    options: FileOptions,
 }
 
 /// Why a file could not be read.
@@ -31,26 +42,25 @@ pub enum ContentError {
     #[error(transparent)]
     Repository(#[from] RepositoryError),
     /// The store took too long.
-    #[error("the store did not answer in {} s", DEADLINE.as_secs())]
-    Deadline,
+    #[error("the store did not answer within {} s", .0.as_secs_f32())]
+    Deadline(Duration),
     /// No such row.
     #[error("there is no such file")]
     NoFile,
 }
 
-/// The pieces that a file is made of.
-enum Recipe {
-    /// One after the other.
-    Pieces([Option<BlockRange>; 2]),
-    /// Manifest, status and server, merged.
-    Merged([Option<BlockRange>; 3]),
+/// What a file is made of: manifest (or its redacted form), status, server part.
+struct Recipe {
+    pieces: [Option<BlockRange>; 3],
+    /// Put together to one object instead of one behind the other.
+    merged: bool,
 }
 
 impl SnapshotFiles {
     /// Lays out the tree.
-    pub fn new(snapshot: Snapshot, full: bool) -> Arc<Self> {
+    pub fn new(snapshot: Snapshot, options: FileOptions) -> Arc<Self> {
         let tree = Tree::new(snapshot.shared_catalog());
-        Arc::new(Self { snapshot, tree, full })
+        Arc::new(Self { snapshot, tree, options })
     }
 
     fn hides(&self, sensitive: bool) -> bool {
@@ -63,7 +73,7 @@ impl SnapshotFiles {
         let lengths = row.lengths;
         let size = match file.view {
             _ if self.hides(row.sensitive) => u64::from(lengths.redacted.unwrap_or(0)),
-            View::Manifest if self.full => merged_len(lengths.manifest, lengths.status, lengths.server),
+            View::Manifest if self.options.full => merged_len(lengths.manifest, lengths.status, lengths.server),
             View::Manifest => lengths.manifest.into(),
             View::WithStatus => u64::from(lengths.manifest) + u64::from(lengths.status),
         };
@@ -73,28 +83,42 @@ impl SnapshotFiles {
     fn recipe(&self, file: File) -> Option<Recipe> {
         let catalog = self.tree.catalog();
         let place = |part| catalog.place(file.row, part);
-        let row = catalog.row(file.row)?;
-        Some(match file.view {
-            _ if self.hides(row.sensitive) => Recipe::Pieces([place(Part::Redacted), None]),
-            View::Manifest if self.full => Recipe::Merged([place(Part::Manifest), place(Part::Status), place(Part::Server)]),
-            View::Manifest => Recipe::Pieces([place(Part::Manifest), None]),
-            View::WithStatus => Recipe::Pieces([place(Part::Manifest), place(Part::Status)]),
-        })
+        let hidden = self.snapshot.access() == Access::General && catalog.row(file.row)?.sensitive;
+        let (pieces, merged) = match file.view {
+            _ if hidden => ([place(Part::Redacted), None, None], false),
+            View::Manifest if self.options.full => ([place(Part::Manifest), place(Part::Status), place(Part::Server)], true),
+            View::Manifest => ([place(Part::Manifest), None, None], false),
+            View::WithStatus => ([place(Part::Manifest), place(Part::Status), None], false),
+        };
+        Some(Recipe { pieces, merged })
+    }
+
+    fn cook(&self, file: File, merged: bool, pieces: [Bytes; 3]) -> Result<Bytes, RepositoryError> {
+        let [first, status, server] = pieces;
+        if merged {
+            let named = |source| RepositoryError::Object { object: self.name(file), source };
+            return merge(&first, &status, &server).map(Bytes::from).map_err(named);
+        }
+        // Mostly there is but one, and it need not be copied.
+        Ok(if status.is_empty() { first } else { [first, status].concat().into() })
     }
 
     /// The bytes of a file, if all its blocks are in memory.
     pub fn ready(&self, file: File) -> Option<Bytes> {
-        let part = |place: &Option<BlockRange>| match place {
-            Some(place) => slice(&self.snapshot.cached_block(place.block)?, *place).ok(),
-            None => Some(Bytes::new()),
-        };
-        match self.recipe(file)? {
-            Recipe::Pieces([first, None]) => part(&first),
-            Recipe::Pieces([first, second]) => Some([part(&first)?, part(&second)?].concat().into()),
-            Recipe::Merged([manifest, status, server]) => {
-                kubestash::object::merge(&part(&manifest)?, &part(&status)?, &part(&server)?).ok().map(Bytes::from)
+        let recipe = self.recipe(file)?;
+        let mut pieces = [Bytes::new(), Bytes::new(), Bytes::new()];
+        for (piece, place) in pieces.iter_mut().zip(recipe.pieces) {
+            if let Some(place) = place {
+                *piece = slice(&self.snapshot.cached_block(place.block)?, place).ok()?;
             }
         }
+        self.cook(file, recipe.merged, pieces).ok()
+    }
+
+    /// Whether [`SnapshotFiles::ready`] would give bytes.
+    pub fn is_ready(&self, file: File) -> bool {
+        let cached = |place: BlockRange| self.snapshot.cached_block(place.block).is_some();
+        self.recipe(file).is_some_and(|recipe| recipe.pieces.into_iter().flatten().all(cached))
     }
 
     /// The bytes of a file; readers of one block share its fetch.
@@ -102,25 +126,32 @@ impl SnapshotFiles {
     /// # Errors
     /// Damage, a store that fails, or the deadline.
     pub async fn read(&self, file: File) -> Result<Bytes, ContentError> {
-        tokio::time::timeout(DEADLINE, self.read_now(file)).await.map_err(|_| ContentError::Deadline)?
+        let deadline = self.options.deadline;
+        tokio::time::timeout(deadline, self.read_now(file)).await.map_err(|_| ContentError::Deadline(deadline))?
     }
 
     async fn read_now(&self, file: File) -> Result<Bytes, ContentError> {
-        let part = async |place: Option<BlockRange>| match place {
-            Some(place) => slice(&self.snapshot.block(place.block).await?, place),
-            None => Ok(Bytes::new()),
-        };
-        match self.recipe(file).ok_or(ContentError::NoFile)? {
-            Recipe::Pieces([first, None]) => Ok(part(first).await?),
-            Recipe::Pieces([first, second]) => Ok([part(first).await?, part(second).await?].concat().into()),
-            Recipe::Merged(_) => Ok(self.snapshot.whole(file.row).await?),
+        let recipe = self.recipe(file).ok_or(ContentError::NoFile)?;
+        let mut pieces = [Bytes::new(), Bytes::new(), Bytes::new()];
+        for (piece, place) in pieces.iter_mut().zip(recipe.pieces) {
+            if let Some(place) = place {
+                *piece = slice(&self.snapshot.block(place.block).await?, place)?;
+            }
         }
+        Ok(self.cook(file, recipe.merged, pieces)?)
     }
 
-    /// Starts fetching what a file needs; nobody waits for it.
+    /// Fetches the blocks of a file that are not in memory; nobody waits for it.
     pub async fn prefetch(&self, file: File) {
-        // A failure shows when the file is read.
-        let _ = self.read(file).await;
+        let Some(recipe) = self.recipe(file) else { return };
+        let blocks = recipe.pieces.into_iter().flatten().map(|place| place.block);
+        let fetch = async {
+            for block in blocks.collect::<Vec<BlockId>>() {
+                // A failure shows when the file is read.
+                let _ = self.snapshot.block(block).await;
+            }
+        };
+        let _ = tokio::time::timeout(self.options.deadline, fetch).await;
     }
 
     /// As people know the object, for messages.

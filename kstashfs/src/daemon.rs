@@ -2,7 +2,10 @@
 
 use std::{
     io::{self, BufRead as _, BufReader, Write as _},
-    os::{fd::AsRawFd as _, unix::process::CommandExt as _},
+    os::{
+        fd::AsRawFd as _,
+        unix::{fs::OpenOptionsExt as _, process::CommandExt as _, process::ExitStatusExt as _},
+    },
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
@@ -11,33 +14,42 @@ use std::{
 const MARK: &str = "KSTASHFS_BACKGROUND";
 const READY: &str = "ready";
 
+/// How the start of the copy in the background ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Started {
+    /// The mount answers; the process id.
+    Ready(u32),
+    /// It ended with this exit code, and has told the user why.
+    Failed(u8),
+}
+
 /// Whether this process is the copy in the background.
 pub fn is_background() -> bool {
     std::env::var_os(MARK).is_some()
 }
 
-/// Where the copy in the background writes what it has to say.
+/// Where the copy in the background writes what it has to say once it is ready.
 pub fn log_file(place: &Path) -> PathBuf {
     let state = std::env::var_os("XDG_STATE_HOME")
         .map(PathBuf::from)
         .or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".local/state")));
-    let name: String = place.to_string_lossy().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
+    let name: String = place.to_string_lossy().chars().map(|c| if c.is_ascii_alphanumeric() || "-._".contains(c) { c } else { '_' }).collect();
     state.unwrap_or_else(std::env::temp_dir).join("kubestash/mounts").join(format!("{}.log", name.trim_matches('_')))
 }
 
-/// Runs this program again with the same arguments, detached from terminal and session, and waits until it is ready.
-///
-/// Returns its process id, or what it said before it ended.
+/// Runs this program again with the same arguments, detached from terminal and session, and waits until it is ready or has ended.
 ///
 /// # Errors
-/// When it cannot be started, or ends before it is ready; its words went to stderr.
-pub fn run_in_background() -> io::Result<u32> {
+/// When it cannot be started, or was killed before it could say anything.
+pub fn run_in_background() -> io::Result<Started> {
     let mut command = Command::new(std::env::current_exe()?);
     command.args(std::env::args_os().skip(1)).env(MARK, "1").stdin(Stdio::null()).stdout(Stdio::piped());
-    // SAFETY: setsid is safe between fork and exec, and fails only for a group leader, which a new child is not.
+    // SAFETY: both calls are safe between fork and exec. `setsid` fails only for a group leader, which a new child is not. What the caller
+    // left open beyond the standard streams, such as a lock or a pipe, is not ours to keep; where the kernel lacks the call, it stays open.
     unsafe {
         command.pre_exec(|| {
             libc::setsid();
+            libc::syscall(libc::SYS_close_range, 3_u32, u32::MAX, libc::CLOSE_RANGE_CLOEXEC);
             Ok(())
         });
     }
@@ -47,30 +59,46 @@ pub fn run_in_background() -> io::Result<u32> {
         BufReader::new(out).read_line(&mut line)?;
     }
     if line.trim() == READY {
-        return Ok(child.id());
+        return Ok(Started::Ready(child.id()));
     }
-    child.wait()?;
-    Err(io::Error::other("the mount did not come up"))
+    let status = child.wait()?;
+    match (status.code(), status.signal()) {
+        (Some(0) | None, Some(signal)) => Err(io::Error::other(format!("the process in the background was ended by signal {signal}"))),
+        (Some(0) | None, None) => Err(io::Error::other("the process in the background ended without mounting")),
+        (Some(code), _) => Ok(Started::Failed(u8::try_from(code).unwrap_or(1))),
+    }
 }
 
-/// Tells the waiting process that the mount answers, and turns to the log file.
+/// Tells the waiting process that the mount answers, and lets go of all that belongs to it: its streams and its folder. What is said from
+/// now on goes to the log file, or nowhere when there can be none.
 ///
 /// # Errors
-/// When the log file cannot be made.
+/// When nobody waits any more.
 pub fn report_ready(log: &Path) -> io::Result<()> {
-    if let Some(folder) = log.parent() {
-        std::fs::create_dir_all(folder)?;
-    }
-    let file = std::fs::OpenOptions::new().create(true).append(true).open(log)?;
+    let file = open_log(log).or_else(|error| {
+        eprintln!("warning: this mount keeps no log, {} cannot be written: {error}", log.display());
+        std::fs::OpenOptions::new().write(true).open("/dev/null")
+    })?;
     let mut out = io::stdout();
     writeln!(out, "{READY}")?;
     out.flush()?;
-    // SAFETY: both descriptors are open; the standard ones are replaced, as a daemon does.
-    unsafe {
-        libc::dup2(file.as_raw_fd(), libc::STDOUT_FILENO);
-        libc::dup2(file.as_raw_fd(), libc::STDERR_FILENO);
+    std::env::set_current_dir("/")?;
+    for stream in [libc::STDOUT_FILENO, libc::STDERR_FILENO] {
+        // SAFETY: both descriptors are open; the standard ones are replaced, as a daemon does.
+        if unsafe { libc::dup2(file.as_raw_fd(), stream) } < 0 {
+            return Err(io::Error::last_os_error());
+        }
     }
     Ok(())
+}
+
+/// A log of this mount only.
+fn open_log(log: &Path) -> io::Result<std::fs::File> {
+    if let Some(folder) = log.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    // Never through a link that somebody else laid.
+    std::fs::OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).custom_flags(libc::O_NOFOLLOW | libc::O_APPEND).open(log)
 }
 
 /// Waits for SIGTERM, SIGINT, or the end of the mount by somebody else's hand.

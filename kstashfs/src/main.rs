@@ -1,13 +1,13 @@
 //! `kstashfs`: the daemon by itself, for fstab, systemd and pods. `kubectl kubestash mount` does the same from a kubeconfig's side.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::{Context as _, bail};
 use clap::Parser;
-use kstashfs::{MountOptions, daemon, forest::Forest};
+use kstashfs::{FileOptions, Forest, MountError, MountOptions, daemon};
 use kubestash::{
     api::find_repositories,
-    repository::{Password, Repository, Root},
+    repository::{Password, Repository, choose},
     store::{Location, S3Options},
 };
 
@@ -23,7 +23,7 @@ struct Args {
     repo: String,
     /// Directory to mount on
     mountpoint: PathBuf,
-    /// Snapshot to mount: name or `latest`
+    /// Snapshot to mount: a name, a unique beginning, `latest` or a time
     #[arg(long, default_value = "latest")]
     snapshot: String,
     /// Mount all snapshots
@@ -56,33 +56,43 @@ struct Args {
     /// Event loops
     #[arg(long, default_value_t = 3)]
     threads: usize,
+    /// Seconds that a reader waits for the store before it gets an I/O error
+    #[arg(long, default_value_t = 60)]
+    timeout: u64,
 }
 
 fn main() -> ExitCode {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let args = Args::parse();
-    match run(&args) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
+    run(&args).unwrap_or_else(|error| {
+        eprintln!("error: {error}");
+        for cause in error.chain().skip(1) {
+            eprintln!("  cause: {cause}");
         }
-    }
+        if let Some(hint) = error.downcast_ref::<MountError>().and_then(MountError::hint) {
+            eprintln!("  hint: {hint}");
+        }
+        ExitCode::FAILURE
+    })
 }
 
-fn run(args: &Args) -> anyhow::Result<()> {
+fn run(args: &Args) -> anyhow::Result<ExitCode> {
     if !args.foreground && !daemon::is_background() {
-        daemon::run_in_background()?;
-        return Ok(());
+        return Ok(match daemon::run_in_background()? {
+            daemon::Started::Ready(_) => ExitCode::SUCCESS,
+            daemon::Started::Failed(code) => ExitCode::from(code),
+        });
     }
     tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).with_max_level(tracing::Level::WARN).init();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let result = runtime.block_on(serve(args));
     runtime.shutdown_background();
-    result
+    result.map(|()| ExitCode::SUCCESS)
 }
 
 async fn serve(args: &Args) -> anyhow::Result<()> {
+    // First what is quickly told: opening a repository takes a second of a core.
+    kstashfs::check(&args.mountpoint)?;
     let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
     let s3 = S3Options {
         endpoint: args.s3_endpoint.clone(),
@@ -103,14 +113,15 @@ async fn serve(args: &Args) -> anyhow::Result<()> {
         (None, None) => bail!("no password: name a --password-file or set KUBESTASH_PASSWORD"),
     };
     let repository = Repository::open(native.sub(kubestash::api::NATIVE_PATH), &password).await?;
-    let roots = repository.snapshots().await?.roots;
+    let list = repository.snapshots().await?;
+    for (_, error) in &list.damaged {
+        eprintln!("warning: a snapshot cannot be read: {error}");
+    }
+    let look = FileOptions { full: args.full, deadline: Duration::from_secs(args.timeout.max(1)) };
     let forest = if args.all {
-        Forest::all(repository, roots, args.full)
+        Forest::all(repository, list.roots, look)
     } else {
-        let root = choose(roots, &args.snapshot).with_context(|| format!("{} holds no snapshot {}", args.repo, args.snapshot))?;
-        let forest = Forest::single(repository, root, args.full);
-        forest.load(0).await?;
-        forest
+        Forest::of(&repository.open_snapshot(choose(&list.roots, &args.snapshot)?).await?, look)
     };
     let options = MountOptions { allow_other: args.allow_other, push: !args.no_push, threads: args.threads, source: args.repo.clone() };
     let mount = kstashfs::mount(forest, &args.mountpoint, &options, tokio::runtime::Handle::current())?;
@@ -119,8 +130,4 @@ async fn serve(args: &Args) -> anyhow::Result<()> {
     }
     daemon::wait_for_end(&mount).await;
     Ok(())
-}
-
-fn choose(roots: Vec<Root>, wanted: &str) -> Option<Root> {
-    roots.into_iter().rev().find(|root| wanted == "latest" || root.name == wanted || root.id.to_string() == wanted)
 }

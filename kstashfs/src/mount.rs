@@ -1,38 +1,35 @@
 //! Life of a mount: checks, start, end.
 
 use std::{
-    collections::HashSet,
-    ffi::CString,
     io,
-    os::unix::ffi::OsStrExt as _,
+    mem::ManuallyDrop,
     path::{Path, PathBuf},
-    sync::{
-        Arc, Mutex, OnceLock,
-        atomic::{AtomicBool, AtomicUsize},
-    },
-    time::{Duration, SystemTime},
+    sync::{Arc, atomic::AtomicU32},
+    time::{Duration, Instant},
 };
 
 use fuser::{Config, MountOption, Session, SessionACL};
 use tokio::runtime::Handle;
 
 use crate::{
+    core::Core,
     counters::Counters,
     forest::Forest,
-    kernel::{Core, Kernel},
+    kernel::Kernel,
+    place::{self, SOURCE, State, fusermount, unmount},
+    pusher::Pusher,
 };
 
-/// What the source of our mounts begins with in the table of mounts: a root mount shows no subtype there.
-const SOURCE: &str = "kstashfs:";
-/// How often the list of snapshots is read anew in a mount of all.
-const REFRESH: Duration = Duration::from_secs(5);
+const DEVICE: &str = "/dev/fuse";
+/// How long the end of a mount waits for its event loops. They go on while somebody is inside.
+const FAREWELL: Duration = Duration::from_millis(500);
 
 /// How to mount.
 #[derive(Debug, Clone)]
 pub struct MountOptions {
     /// Let other users in; needs `user_allow_other` in /etc/fuse.conf unless root mounts.
     pub allow_other: bool,
-    /// Put neighbours into the page cache before they are asked for.
+    /// Put neighbours into the page cache before they are asked for. Needs two threads.
     pub push: bool,
     /// Event loops, at least 1.
     pub threads: usize,
@@ -50,12 +47,13 @@ impl Default for MountOptions {
 #[derive(Debug, thiserror::Error)]
 pub enum MountError {
     /// No FUSE in this kernel or container.
-    #[error(
-        "/dev/fuse is not there: load the module with `modprobe fuse`; in a container pass the device through (--device /dev/fuse --cap-add SYS_ADMIN)"
-    )]
+    #[error("this machine has no {DEVICE}, so nothing can be mounted")]
     NoDevice,
+    /// The device is there and may not be used.
+    #[error("{DEVICE} cannot be opened")]
+    Device(#[source] io::Error),
     /// Only root mounts without help.
-    #[error("fusermount3 is not installed, and only root can mount without it: install the package fuse3")]
+    #[error("fusermount3 is not installed, and without it only root can mount")]
     NoFusermount,
     /// The directory does not fit.
     #[error("cannot mount on {place}: {reason}")]
@@ -76,12 +74,29 @@ pub enum MountError {
     },
 }
 
+impl MountError {
+    /// What a person can do about it.
+    pub fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Self::NoDevice => "load the module with `modprobe fuse`; a container needs `--device /dev/fuse --cap-add SYS_ADMIN`",
+            Self::Device(error) if error.raw_os_error() == Some(libc::EACCES) => "`chmod 666 /dev/fuse` lets users mount, as udev does",
+            Self::Device(_) => "a container needs `--device /dev/fuse --cap-add SYS_ADMIN`",
+            Self::NoFusermount => "install the package fuse3; root in a container needs `--cap-add SYS_ADMIN` instead",
+            Self::Refused { source, .. } if source.to_string().contains("user_allow_other") => {
+                "root can allow --allow-other by a line `user_allow_other` in /etc/fuse.conf"
+            }
+            Self::Place { .. } | Self::Refused { .. } => return None,
+        };
+        Some(hint.to_owned())
+    }
+}
+
 /// A mount that answers. Dropping it unmounts.
 pub struct Mount {
-    session: Option<fuser::BackgroundSession>,
+    /// Never dropped: its own end would unmount whatever is mounted on the place by then.
+    session: ManuallyDrop<fuser::BackgroundSession>,
     place: PathBuf,
     counters: Arc<Counters>,
-    refresher: Option<tokio::task::JoinHandle<()>>,
 }
 
 impl std::fmt::Debug for Mount {
@@ -95,10 +110,9 @@ impl std::fmt::Debug for Mount {
 /// A directory that is missing is made. A mount whose daemon died is taken away first.
 ///
 /// # Errors
-/// `NoDevice`, `NoFusermount`, `Place`, `Refused`.
+/// `NoDevice`, `Device`, `NoFusermount`, `Place`, `Refused`.
 pub fn mount(forest: Forest, place: &Path, options: &MountOptions, runtime: Handle) -> Result<Mount, MountError> {
-    check_device()?;
-    prepare(place)?;
+    check(place)?;
     let counters = Arc::new(Counters::default());
     let threads = options.threads.max(1);
     // SAFETY: these calls have no arguments and cannot fail.
@@ -106,20 +120,16 @@ pub fn mount(forest: Forest, place: &Path, options: &MountOptions, runtime: Hand
     let core = Arc::new(Core {
         forest,
         counters: Arc::clone(&counters),
-        runtime: runtime.clone(),
-        notifier: OnceLock::new(),
-        threads,
-        push: AtomicBool::new(options.push && threads > 1),
+        runtime,
+        pusher: Pusher::new(Arc::clone(&counters), options.push, threads),
         owner,
-        group_readable: false,
-        policy: Mutex::default(),
-        reading: Mutex::new(HashSet::new()),
-        pushing: AtomicUsize::new(0),
-        mounted_at: SystemTime::now(),
+        listings: AtomicU32::new(0),
     });
     let mut config = Config::default();
+    // A comma would begin the next option.
+    let source = options.source.replace([',', '\\'], "_");
     config.mount_options = vec![
-        MountOption::FSName(format!("{SOURCE}{}", options.source)),
+        MountOption::FSName(format!("{SOURCE}{source}")),
         MountOption::Subtype("kstashfs".to_owned()),
         MountOption::RO,
         MountOption::NoSuid,
@@ -130,29 +140,24 @@ pub fn mount(forest: Forest, place: &Path, options: &MountOptions, runtime: Hand
     config.acl = if options.allow_other { SessionACL::All } else { SessionACL::Owner };
     config.n_threads = Some(threads);
     config.clone_fd = true;
-    let refused = |source| MountError::Refused { place: place.display().to_string(), source };
+    let refused = |source: io::Error| match source.kind() {
+        // Without the right to mount fuser turns to the helper.
+        io::ErrorKind::NotFound if fusermount().is_none() => MountError::NoFusermount,
+        _ => MountError::Refused { place: place.display().to_string(), source },
+    };
     let session = Session::new(Kernel::new(Arc::clone(&core)), place, &config).map_err(refused)?;
-    let _ = core.notifier.set(session.notifier());
-    let session = session.spawn().map_err(refused)?;
-    let refresher = core.forest.is_all().then(|| {
-        let core = Arc::clone(&core);
-        runtime.spawn(async move {
-            loop {
-                tokio::time::sleep(REFRESH).await;
-                match core.forest.refresh().await {
-                    Ok(true) => {
-                        if let Some(notifier) = core.notifier.get() {
-                            // The kernel may not know it, which is as well.
-                            let _ = notifier.inval_entry(fuser::INodeNo(crate::tree::ROOT), std::ffi::OsStr::new("latest"));
-                        }
-                    }
-                    Ok(false) => {}
-                    Err(error) => tracing::warn!("the list of snapshots cannot be read anew: {error}"),
-                }
-            }
-        })
-    });
-    Ok(Mount { session: Some(session), place: place.to_owned(), counters, refresher })
+    core.pusher.connect(session.notifier());
+    let session = ManuallyDrop::new(session.spawn().map_err(refused)?);
+    Ok(Mount { session, place: place.to_owned(), counters })
+}
+
+/// Whether [`mount`] can work: device, helper, directory. A dead mount on the directory is taken away, a missing directory made.
+///
+/// # Errors
+/// As [`mount`].
+pub fn check(place: &Path) -> Result<(), MountError> {
+    check_device()?;
+    prepare(place)
 }
 
 impl Mount {
@@ -161,31 +166,36 @@ impl Mount {
         &self.counters
     }
 
-    /// Whether the directory is still mounted: somebody else may have unmounted it.
+    /// Whether it still answers: somebody else may have unmounted the directory.
     pub fn is_mounted(&self) -> bool {
-        self.session.as_ref().is_some_and(|session| !session.guard.is_finished())
+        !self.session.guard.is_finished()
     }
 }
 
 impl Drop for Mount {
     fn drop(&mut self) {
-        if let Some(refresher) = self.refresher.take() {
-            refresher.abort();
-        }
-        let Some(session) = self.session.take() else { return };
-        if session.guard.is_finished() {
+        if !self.is_mounted() {
             return;
         }
-        // Someone may still be inside: then it goes away as soon as they leave, and our threads end then.
-        if unmount(&self.place, true).is_ok() {
-            std::mem::forget(session);
+        // Lazily: those inside must not keep us, and they lose it when this process ends.
+        if let Err(error) = unmount(&self.place, true) {
+            tracing::error!("{error}");
+            return;
+        }
+        let started = Instant::now();
+        while self.is_mounted() && started.elapsed() < FAREWELL {
+            std::thread::sleep(Duration::from_millis(2));
         }
     }
 }
 
 fn check_device() -> Result<(), MountError> {
-    if !Path::new("/dev/fuse").exists() {
-        return Err(MountError::NoDevice);
+    match std::fs::OpenOptions::new().read(true).write(true).open(DEVICE) {
+        Ok(_) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound || matches!(error.raw_os_error(), Some(libc::ENODEV | libc::ENXIO)) => {
+            return Err(MountError::NoDevice);
+        }
+        Err(error) => return Err(MountError::Device(error)),
     }
     // SAFETY: no arguments, cannot fail.
     let root = unsafe { libc::geteuid() } == 0;
@@ -195,61 +205,28 @@ fn check_device() -> Result<(), MountError> {
     Ok(())
 }
 
-fn fusermount() -> Option<PathBuf> {
-    let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path).map(|folder| folder.join("fusermount3")).find(|program| program.exists())
-}
-
 /// An empty directory that nothing is mounted on.
 fn prepare(place: &Path) -> Result<(), MountError> {
     let wrong = |reason: String| MountError::Place { place: place.display().to_string(), reason };
+    match place::state(place) {
+        State::Free => {}
+        State::Alive => return Err(wrong("a snapshot is mounted there already; `kubectl kubestash umount` it first".to_owned())),
+        State::Silent => {
+            return Err(wrong("the snapshot mounted there does not answer; `kubectl kubestash umount --lazy` takes it away".to_owned()));
+        }
+        State::Dead => {
+            unmount(place, true).map_err(|error| wrong(format!("a dead mount is in the way: {error}")))?;
+        }
+    }
     match std::fs::read_dir(place) {
         Ok(mut entries) => match entries.next() {
             None => Ok(()),
-            Some(_) if is_kstashfs(place) => Err(wrong("a snapshot is mounted there already; `kubectl kubestash umount` it first".to_owned())),
             Some(_) => Err(wrong("the directory is not empty".to_owned())),
         },
-        // The daemon of an earlier mount died.
-        Err(error) if error.raw_os_error() == Some(libc::ENOTCONN) => {
-            unmount(place, true).map_err(|error| wrong(format!("a dead mount is in the way and cannot be taken away: {error}")))
-        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            std::fs::create_dir_all(place).map_err(|error| wrong(format!("it cannot be made: {error}")))
+            std::fs::create_dir_all(place).map_err(|error| wrong(format!("the directory cannot be made: {error}")))
         }
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => Err(wrong("it is not a directory".to_owned())),
         Err(error) => Err(wrong(error.to_string())),
     }
-}
-
-/// Whether one of our mounts is there, alive or dead.
-pub fn is_kstashfs(place: &Path) -> bool {
-    // A dead mount cannot be resolved; its path as given is what the table holds then.
-    let resolved = place.canonicalize().unwrap_or_else(|_| std::path::absolute(place).unwrap_or_else(|_| place.to_owned()));
-    let table = std::fs::read_to_string("/proc/self/mounts").unwrap_or_default();
-    table.lines().any(|line| {
-        let mut fields = line.split(' ');
-        let (source, at) = (fields.next().unwrap_or_default(), fields.next().unwrap_or_default());
-        source.starts_with(SOURCE) && Path::new(&at.replace("\\040", " ")) == resolved
-    })
-}
-
-/// Unmounts a directory; lazily: as soon as nobody is inside any more.
-///
-/// # Errors
-/// The system's, as `EBUSY` when somebody is inside and it is not lazy.
-pub fn unmount(place: &Path, lazy: bool) -> io::Result<()> {
-    let path = CString::new(place.as_os_str().as_bytes()).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
-    let flags = if lazy { libc::MNT_DETACH } else { 0 };
-    // SAFETY: the path is a valid C string that outlives the call.
-    if unsafe { libc::umount2(path.as_ptr(), flags) } == 0 {
-        return Ok(());
-    }
-    let error = io::Error::last_os_error();
-    let Some(program) = fusermount().filter(|_| error.raw_os_error() == Some(libc::EPERM)) else { return Err(error) };
-    let mut command = std::process::Command::new(program);
-    command.arg("-u");
-    if lazy {
-        command.arg("-z");
-    }
-    let output = command.arg(place).output()?;
-    if output.status.success() { Ok(()) } else { Err(io::Error::other(String::from_utf8_lossy(&output.stderr).trim().to_owned())) }
 }

@@ -5,18 +5,20 @@
 //! cluster/<resource[.group]>/<name>.yaml
 //! resources/<resource[.group]>/{namespaces/<namespace>,cluster}/<name>.yaml        KubeStash's layout: manifest and status
 //! ```
-//! Inodes: 1 is the root, directories follow, then one per row for the first view and one per row for the second. A directory of files is
-//! a range of rows, so files cost no memory beyond the catalog.
+//! The three directories at the top are there also when nothing is in them. Inodes: 1 is the root, directories follow, then one per row
+//! for the first view and one per row for the second. A directory of files is a range of rows, so files cost no memory beyond the catalog.
 
 use std::{collections::BTreeMap, ops::Range, sync::Arc};
 
 use kubestash::{
-    object::{file_name, is_shortened},
+    object::{directory_name, file_name, push_file_name, shortened_head},
     repository::Catalog,
 };
 
 /// The root's inode within a tree.
 pub const ROOT: u64 = 1;
+/// Directories at the top of every snapshot.
+pub const TOP: [&str; 3] = ["cluster", "namespaces", "resources"];
 
 /// What a file shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -62,6 +64,8 @@ struct Directory {
 pub struct Tree {
     catalog: Arc<Catalog>,
     directories: Vec<Directory>,
+    /// Rows of one kind and namespace each, in order: what one directory of files holds.
+    runs: Vec<Range<u32>>,
 }
 
 /// Directories by path, while the tree is built.
@@ -81,27 +85,34 @@ impl Tree {
     /// Lays a catalog out.
     pub fn new(catalog: Arc<Catalog>) -> Self {
         let mut draft = Draft::default();
+        for name in TOP {
+            draft.at(&[name]);
+        }
+        let mut runs = Vec::new();
         for kind in catalog.kinds() {
             let name = kind.info.group_resource().to_string();
-            if !kind.info.namespaced {
-                draft.at(&["cluster", &name]).files = Some((kind.rows.clone(), View::Manifest));
-                draft.at(&["resources", &name, "cluster"]).files = Some((kind.rows.clone(), View::WithStatus));
-                continue;
-            }
+            let name = directory_name(&name);
             let mut start = kind.rows.start;
-            let namespace_of = |row: u32| catalog.row(row).and_then(|row| row.namespace).unwrap_or_default();
             while start < kind.rows.end {
-                let namespace = namespace_of(start);
+                let namespace = catalog.row(start).and_then(|row| row.namespace);
                 let mut end = start + 1;
-                while end < kind.rows.end && namespace_of(end) == namespace {
+                while end < kind.rows.end && catalog.row(end).and_then(|row| row.namespace) == namespace {
                     end += 1;
                 }
-                draft.at(&["namespaces", namespace, &name]).files = Some((start..end, View::Manifest));
-                draft.at(&["resources", &name, "namespaces", namespace]).files = Some((start..end, View::WithStatus));
+                let run = start..end;
+                if let Some(namespace) = namespace {
+                    let namespace = directory_name(namespace);
+                    draft.at(&["namespaces", &namespace, &name]).files = Some((run.clone(), View::Manifest));
+                    draft.at(&["resources", &name, "namespaces", &namespace]).files = Some((run.clone(), View::WithStatus));
+                } else {
+                    draft.at(&["cluster", &name]).files = Some((run.clone(), View::Manifest));
+                    draft.at(&["resources", &name, "cluster"]).files = Some((run.clone(), View::WithStatus));
+                }
+                runs.push(run);
                 start = end;
             }
         }
-        let mut tree = Self { catalog: Arc::clone(&catalog), directories: Vec::new() };
+        let mut tree = Self { catalog, directories: Vec::new(), runs };
         tree.settle(draft, ROOT);
         tree
     }
@@ -165,24 +176,28 @@ impl Tree {
     }
 
     fn find_file(&self, rows: &Range<u32>, file: &str) -> Option<u32> {
-        if is_shortened(file) {
-            return rows.clone().find(|&row| self.file_name(row) == file);
-        }
-        let name = file.strip_suffix(".yaml")?;
-        let (mut low, mut high) = (rows.start, rows.end);
-        while low < high {
-            let middle = low + (high - low) / 2;
-            match self.catalog.row(middle)?.name.cmp(name) {
-                std::cmp::Ordering::Less => low = middle + 1,
-                std::cmp::Ordering::Greater => high = middle,
-                std::cmp::Ordering::Equal => return Some(middle),
+        // Rows of a run are sorted by name.
+        let first_from = |name: &str| {
+            let (mut low, mut high) = (rows.start, rows.end);
+            while low < high {
+                let middle = low + (high - low) / 2;
+                if self.name(middle) < name { low = middle + 1 } else { high = middle }
             }
+            low
+        };
+        let is = |row: &u32| file_name(self.name(*row)) == file;
+        if file.contains('%') {
+            // Escaped names sort otherwise than their objects; they are next to never seen.
+            return rows.clone().find(is);
         }
-        None
+        match shortened_head(file) {
+            Some(head) => (first_from(head)..rows.end).take_while(|&row| self.name(row).starts_with(head)).find(is),
+            None => Some(first_from(file.strip_suffix(".yaml")?)).filter(|row| rows.contains(row)).filter(is),
+        }
     }
 
-    fn file_name(&self, row: u32) -> String {
-        self.catalog.row(row).map(|row| file_name(row.name)).unwrap_or_default()
+    fn name(&self, row: u32) -> &str {
+        self.catalog.row(row).map(|row| row.name).unwrap_or_default()
     }
 
     /// The directory above.
@@ -216,9 +231,11 @@ impl Tree {
             }
             Children::Files(rows, view) => {
                 let start = u64::from(rows.start).saturating_add(from).min(u64::from(rows.end)) as u32;
+                let mut name = String::new();
                 for row in start..rows.end {
-                    let file = File { row, view: *view };
-                    if !add(u64::from(row - rows.start), &self.file_name(row), Node::File(file)) {
+                    name.clear();
+                    push_file_name(self.name(row), &mut name);
+                    if !add(u64::from(row - rows.start), &name, Node::File(File { row, view: *view })) {
                         return;
                     }
                 }
@@ -226,28 +243,17 @@ impl Tree {
         }
     }
 
-    /// The files beside a file: rows of its directory.
-    pub fn siblings(&self, directory: u64) -> Option<(Range<u32>, View)> {
+    /// The files of a directory: its rows.
+    pub fn files(&self, directory: u64) -> Option<(Range<u32>, View)> {
         match &self.directory(directory)?.children {
             Children::Files(rows, view) => Some((rows.clone(), *view)),
             Children::Directories(_) => None,
         }
     }
 
-    /// Rows of the same namespace and kind as a row: those of its directory.
-    pub fn neighbours(&self, row: u32) -> Range<u32> {
-        let Some(own) = self.catalog.row(row) else { return row..row };
-        let Some(kind) = self.catalog.kinds().iter().find(|kind| kind.rows.contains(&row)) else { return row..row };
-        let same = |other: u32| self.catalog.row(other).is_some_and(|other| other.namespace == own.namespace);
-        let mut end = row + 1;
-        // A window is all that is ever pushed, so looking further is of no use.
-        while end < kind.rows.end && end - row <= super::push::LARGEST_WINDOW && same(end) {
-            end += 1;
-        }
-        let mut start = row;
-        if start > kind.rows.start && same(start - 1) {
-            start -= 1;
-        }
-        start..end
+    /// The rows beside a row: those of its directory.
+    pub fn run(&self, row: u32) -> Range<u32> {
+        let at = self.runs.partition_point(|run| run.end <= row);
+        self.runs.get(at).filter(|run| run.contains(&row)).cloned().unwrap_or(row..row)
     }
 }

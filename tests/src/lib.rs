@@ -2,8 +2,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot start its tools shall say so loudly")]
 
 pub mod cluster;
+pub mod mounts;
 pub mod program;
 pub mod s3;
+pub mod sample;
 pub mod traces;
 pub mod watchdog;
 

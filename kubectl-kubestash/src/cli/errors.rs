@@ -48,6 +48,12 @@ fn hint_of(error: &(dyn std::error::Error + 'static)) -> Option<String> {
     if let Some(hinted) = error.downcast_ref::<Hinted>() {
         return Some(hinted.hint.clone());
     }
+    if let Some(error) = error.downcast_ref::<kstashfs::MountError>() {
+        return error.hint();
+    }
+    if let Some(error) = error.downcast_ref::<kstashfs::UnmountError>() {
+        return error.hint();
+    }
     match error.downcast_ref::<RepositoryError>()? {
         RepositoryError::NotARepository { .. } => {
             Some("`kubectl kubestash backup` makes one on first use, `kubectl kubestash repo init` an empty one".to_owned())

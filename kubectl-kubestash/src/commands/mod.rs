@@ -56,7 +56,7 @@ pub async fn run(command: &Command, context: &CliContext) -> anyhow::Result<u8> 
         Command::Cat(args) => cat::run(args, context).await,
         Command::Diff(args) => diff::run(args, context).await,
         Command::Mount(args) => mount::run(args, context).await,
-        Command::Umount(args) => umount::run(args, context).await,
+        Command::Umount(args) => umount::run(args, context),
         Command::Restore(args) => restore::run(args, context).await,
         Command::Forget(args) => forget::run(args, context).await,
         Command::Check(args) => check::run(args, context).await,

@@ -1,9 +1,10 @@
 //! `kubectl kubestash mount`: a snapshot as a directory.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
+use anyhow::Context as _;
 use clap::Args;
-use kstashfs::{MountOptions, daemon, forest::Forest};
+use kstashfs::{FileOptions, Forest, MountOptions, daemon};
 
 use super::backup::live;
 use crate::cli::{CliContext, errors::hinted, exit, output::count, snapshots::LIVE};
@@ -34,6 +35,9 @@ pub struct MountArgs {
     /// Event loops
     #[arg(long, default_value_t = 3, hide = true)]
     pub threads: usize,
+    /// Seconds that a reader waits for the store before it gets an I/O error
+    #[arg(long, default_value_t = 60, value_name = "SECONDS")]
+    pub timeout: u64,
 }
 
 pub async fn run(args: &MountArgs, context: &CliContext) -> anyhow::Result<u8> {
@@ -44,14 +48,20 @@ pub async fn run(args: &MountArgs, context: &CliContext) -> anyhow::Result<u8> {
     };
     let place = std::path::absolute(PathBuf::from(place))?;
     if !args.foreground && !daemon::is_background() {
-        // Its errors went to the terminal already.
-        let Ok(process) = daemon::run_in_background() else { return Ok(exit::ERROR) };
+        let process = match daemon::run_in_background().context("cannot mount in the background")? {
+            daemon::Started::Ready(process) => process,
+            // It has said why.
+            daemon::Started::Failed(code) => return Ok(code),
+        };
         context.note(&format!("Mounted on {} (process {process}). End it with: kubectl kubestash umount {}", place.display(), place.display()));
         return Ok(exit::OK);
     }
+    // First what is quickly told: opening a repository takes a second of a core.
+    kstashfs::check(&place)?;
     let open = context.repository(false).await?;
+    let look = FileOptions { full: args.full, deadline: Duration::from_secs(args.timeout.max(1)) };
     let forest = if args.all {
-        Forest::all(open.repository.clone(), open.list(context).await?.roots, args.full)
+        Forest::all(open.repository.clone(), open.list(context).await?.roots, look)
     } else {
         let snapshot = if wanted == LIVE {
             live(&context.cluster().await?, &kubestash::collect::Filters::default(), &open.repository, true).await?
@@ -59,7 +69,7 @@ pub async fn run(args: &MountArgs, context: &CliContext) -> anyhow::Result<u8> {
             open.repository.open_snapshot(&open.snapshot(context, wanted).await?).await?
         };
         context.note(&format!("{}: {}", snapshot.root().name, count(snapshot.catalog().len().into(), "object")));
-        Forest::of(&snapshot, args.full)
+        Forest::of(&snapshot, look)
     };
     let options = MountOptions { allow_other: args.allow_other, push: !args.no_push, threads: args.threads, source: open.place.clone() };
     let mount = kstashfs::mount(forest, &place, &options, tokio::runtime::Handle::current())?;

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use anyhow::Context as _;
 use clap::Args;
+use kstashfs::State;
 
 use crate::cli::{CliContext, errors::hinted, exit};
 
@@ -17,18 +17,17 @@ pub struct UmountArgs {
     pub lazy: bool,
 }
 
-pub async fn run(args: &UmountArgs, context: &CliContext) -> anyhow::Result<u8> {
-    if !kstashfs::mount::is_kstashfs(&args.dir) {
-        return Err(hinted(format!("no snapshot is mounted on {}", args.dir.display()), "`grep kstashfs: /proc/mounts` lists those that are"));
-    }
-    match kstashfs::unmount(&args.dir, args.lazy) {
-        Err(error) if error.raw_os_error() == Some(16) => {
-            Err(hinted(format!("{} is in use", args.dir.display()), "leave it, or unmount with --lazy; `fuser -m DIR` tells who is inside"))
+pub fn run(args: &UmountArgs, context: &CliContext) -> anyhow::Result<u8> {
+    // Nobody can still be using what does not answer, and it would never get rid of those who try.
+    let lazy = match kstashfs::state(&args.dir) {
+        State::Free => {
+            let hint = "`grep kstashfs: /proc/mounts` lists those that are";
+            return Err(hinted(format!("no snapshot is mounted on {}", args.dir.display()), hint));
         }
-        Err(error) => Err(error).with_context(|| format!("cannot unmount {}", args.dir.display())),
-        Ok(()) => {
-            context.note(&format!("Unmounted {}.", args.dir.display()));
-            Ok(exit::OK)
-        }
-    }
+        State::Alive | State::Silent => args.lazy,
+        State::Dead => true,
+    };
+    kstashfs::unmount(&args.dir, lazy)?;
+    context.note(&format!("Unmounted {}.", args.dir.display()));
+    Ok(exit::OK)
 }

@@ -1,0 +1,83 @@
+//! How often the kernel has to ask: free of noise, and what speed comes from.
+
+use kstashfs::{FileOptions, Forest, MountOptions, counters::Counts};
+use kubestash_tests::{
+    mounts::{Mounted, sh},
+    sample::{Sample, Shape},
+};
+
+async fn mounted(shape: Shape, options: &MountOptions) -> (Sample, Mounted) {
+    let sample = Sample::with_snapshot(shape).await;
+    let root = sample.repository().snapshots().await.unwrap().roots.pop().unwrap();
+    let snapshot = sample.repository().open_snapshot(&root).await.unwrap();
+    let mounted = Mounted::new(Forest::of(&snapshot, FileOptions::default()), options);
+    (sample, mounted)
+}
+
+/// What a command costs.
+fn cost(mounted: &Mounted, command: &str) -> Counts {
+    let before = mounted.counts();
+    sh(mounted.path(), command);
+    let after = mounted.counts();
+    Counts {
+        lookup: after.lookup - before.lookup,
+        getattr: after.getattr - before.getattr,
+        open: after.open - before.open,
+        opendir: after.opendir - before.opendir,
+        readdirplus: after.readdirplus - before.readdirplus,
+        read: after.read - before.read,
+        pushed: after.pushed - before.pushed,
+        errors: after.errors - before.errors,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cold_grep_reads_few_files_and_a_warm_one_asks_nothing() {
+    let (_sample, mounted) = mounted(Shape::WIDE, &MountOptions::default()).await;
+    let grep = "grep -r -c nomatch . | wc -l";
+    let cold = cost(&mounted, grep);
+    let files: u64 = sh(mounted.path(), "find . -type f | wc -l").trim().parse().unwrap();
+    assert!(files > 4_800, "{files}");
+    assert_eq!((cold.lookup, cold.open, cold.opendir, cold.errors), (0, 1, 1, 0), "{cold:?}");
+    assert!(cold.getattr <= 1, "{cold:?}");
+    assert!(cold.read * 100 <= files * 8, "{} of {files} files were read one by one: {cold:?}", cold.read);
+    assert!(cold.read + cold.pushed >= files, "{cold:?}");
+    for command in [grep, "tar c . | cat | wc -c", "ls -lR . | wc -l", "diff -r cluster cluster"] {
+        assert_eq!(cost(&mounted, command), Counts::default(), "{command}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn listing_asks_for_directories_only() {
+    let (_sample, mounted) = mounted(Shape::WIDE, &MountOptions::default()).await;
+    let long = cost(&mounted, "ls -lR . | wc -l");
+    assert_eq!((long.lookup, long.open, long.opendir, long.read), (0, 0, 1, 0), "{long:?}");
+    assert!(long.getattr <= 1, "{long:?}");
+    assert_eq!(cost(&mounted, "find . -type f | wc -l"), Counts::default());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mount_of_all_asks_for_its_list_only() {
+    let sample = Sample::with_snapshot(Shape::WIDE).await;
+    let roots = sample.repository().snapshots().await.unwrap().roots;
+    let mounted = Mounted::new(Forest::all(sample.repository().clone(), roots, FileOptions::default()), &MountOptions::default());
+    let cold = cost(&mounted, "grep -r -c nomatch snapshots/one | wc -l");
+    assert_eq!((cold.open, cold.opendir), (1, 1), "{cold:?}");
+    // Mount point, `snapshots` and `one`: the kernel keeps them for a second, all below for ever.
+    let warm = cost(&mounted, "cd snapshots/one && sleep 2 && grep -r -c nomatch . | wc -l");
+    assert!(warm.lookup <= 4 && warm.getattr <= 2, "{warm:?}");
+    assert_eq!((warm.open, warm.opendir, warm.readdirplus, warm.read, warm.pushed), (0, 0, 0, 0, 0), "{warm:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_reads_here_and_there_gets_nothing_pushed() {
+    let (_sample, mounted) = mounted(Shape::WIDE, &MountOptions::default()).await;
+    sh(mounted.path(), "ls -R . | wc -l");
+    let cats = cost(&mounted, "cd namespaces/team-1/configmaps && for n in 57 23 99 41 73 12; do cat configmaps-$n.yaml; done");
+    assert_eq!((cats.read, cats.pushed), (6, 0), "{cats:?}");
+    let silent = MountOptions { push: false, ..MountOptions::default() };
+    let (_sample, mounted) = self::mounted(Shape::SMALL, &silent).await;
+    let files: u64 = sh(mounted.path(), "find . -type f | wc -l").trim().parse().unwrap();
+    let grep = cost(&mounted, "grep -r -c nomatch . | wc -l");
+    assert!(grep.read >= files && grep.pushed == 0, "{grep:?}");
+}
