@@ -10,7 +10,7 @@ pub(super) fn resolves_to_other(text: &str) -> bool {
     };
     match first {
         b'+' | b'-' | b'0'..=b'9' => is_named(text) || is_time(text) || is_number(text) || is_sexagesimal(text),
-        b'.' => is_named(text) || (is_decimal(text) && in_range(text)),
+        b'.' => is_named(text) || (separates_digits(text) && is_number(text)),
         b'y' | b'Y' | b'n' | b'N' | b't' | b'T' | b'f' | b'F' | b'o' | b'O' | b'~' | b'<' => is_named(text),
         _ => false,
     }
@@ -77,6 +77,13 @@ fn is_number(text: &str) -> bool {
     };
     // Leading zeros make octals, and what is no octal is still a float: digits alone are always a number.
     based || (is_decimal(&plain) && in_range(&plain))
+}
+
+/// Whether every underscore stands between two digits. Behind a leading dot kubectl takes no others; elsewhere they may stand anywhere.
+fn separates_digits(text: &str) -> bool {
+    let digit = |c: char| c.is_ascii_digit();
+    let groups: Vec<&str> = text.split('_').collect();
+    groups.windows(2).all(|pair| matches!(pair, [left, right] if left.ends_with(digit) && right.starts_with(digit)))
 }
 
 /// `[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?`
@@ -221,6 +228,7 @@ mod tests {
             "08",
             "1.",
             ".5",
+            ".5_0",
             "1e3",
             "1.5E-3",
             "685_230.15",
@@ -265,6 +273,9 @@ mod tests {
             "<",
             ".",
             "..",
+            "._5",
+            ".5_",
+            ".5_e3",
             "1:99",
         ] {
             assert!(!resolves_to_other(text), "{text}");
