@@ -232,7 +232,7 @@ fn object(namespace: Option<&str>, name: &str, make: &Make, revision: usize) -> 
     if let Some(namespace) = namespace {
         metadata["namespace"] = namespace.into();
     }
-    let changed = if seed % 100 == 0 { revision } else { 0 };
+    let changed = if seed.is_multiple_of(100) { revision } else { 0 };
     match make {
         Make::Bare => json!({"metadata": metadata}),
         Make::Data(bytes) => json!({"metadata": metadata, "data": {"text": text(seed, *bytes), "revision": changed.to_string()}}),
