@@ -1,8 +1,10 @@
 //! Harness for tests against real clusters, stores and mounts. Everything a test starts ends with it, also when it is killed.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot start its tools shall say so loudly")]
 
+pub mod awkward;
 pub mod cluster;
 pub mod corpus;
+pub mod kubectl;
 pub mod mounts;
 pub mod program;
 pub mod s3;
