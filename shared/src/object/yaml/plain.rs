@@ -64,8 +64,8 @@ fn is_number(text: &str) -> bool {
     let plain: String = text.chars().filter(|&c| c != '_').collect();
     let unsigned = plain.strip_prefix(['+', '-']).unwrap_or(&plain);
     let lower = unsigned.to_ascii_lowercase();
-    let integer =
-        |digits: &str, radix| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_alphanumeric()) && u64::from_str_radix(digits, radix).is_ok();
+    // kubectl takes those beyond 64 bits for strings, other readers for numbers or for errors: all are quoted.
+    let integer = |digits: &str, radix| !digits.is_empty() && digits.chars().all(|digit| digit.is_digit(radix));
     let based = if let Some(digits) = lower.strip_prefix("0x") {
         integer(digits, 16)
     } else if let Some(digits) = lower.strip_prefix("0b") {
@@ -221,6 +221,7 @@ mod tests {
             "+1",
             "1_000",
             "0x1F",
+            "0x10000000000000000",
             "0b11",
             "0b_1",
             "0o17",
