@@ -34,7 +34,8 @@ fn numbers() -> Vec<String> {
     let underscored =
         "1_000 1__0 1_0.0 1_ 0_ _1 +_1 -_1 0x_1F 0x1_F 0b_1 0b1_ 0o_7 0_7 0_8 685_230.15 685.230_15e+03 ._1 .1_0 .1_ .1__0 .1_e3 1_e3 _ __ 1_000_000";
     let wide = "9223372036854775807 9223372036854775808 -9223372036854775808 -9223372036854775809 18446744073709551615 18446744073709551616 \
-                +18446744073709551615 0xFFFFFFFFFFFFFFFF 0x10000000000000000 -0x8000000000000001 +0xFFFFFFFFFFFFFFFF 12345678901234567890123456789";
+                +18446744073709551615 0xFFFFFFFFFFFFFFFF 0x10000000000000000 0X1_0000_0000_0000_0000 \
+                0o7777777777777777777777777 0b11111111111111111111111111111111111111111111111111111111111111111 -0x8000000000000001 +0xFFFFFFFFFFFFFFFF 12345678901234567890123456789";
     let floats = "1. .5 +.5 -.5 . .. ... 1.5 1.5. 1.2.3 1e3 1E3 1e+3 1e-3 1e 1e+ e1 .e1 1.e1 .5e1 -2E+05 0. 0.0 -0.0 4e4 1e21 1e400 -1e400 1e-400 12e03 \
                   1,000 1.0f 100m 1Gi 10% 0x1.8p1 1.5e3.5";
     [integers, underscored, wide, floats].into_iter().flat_map(owned).filter(|word| !word.is_empty()).collect()
@@ -302,7 +303,25 @@ fn long() -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use kubestash::object::yaml;
+    use serde_json::{Value, json};
+
     use super::*;
+
+    #[test]
+    fn our_own_reader_reads_each_back_as_value_and_key() {
+        let wrong: Vec<String> = strings()
+            .into_iter()
+            .filter_map(|string| {
+                let object: Value = json!({"value": string, "list": [string, {&string: 1}], "key": {&string: {&string: [&string]}}});
+                let mut text = Vec::new();
+                yaml::write_value(&object, &mut text).unwrap();
+                let back = yaml::read(&text);
+                (!back.as_ref().is_ok_and(|back| *back == object)).then(|| format!("{string:?}: {back:?}"))
+            })
+            .collect();
+        assert!(wrong.is_empty(), "{} {wrong:#?}", wrong.len());
+    }
 
     #[test]
     fn every_family_is_there() {

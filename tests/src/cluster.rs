@@ -181,17 +181,21 @@ impl Cluster {
 
     /// Backs everything up into a repository.
     pub async fn snapshot(&self, repository: &Repository, name: &str) -> Snapshot {
+        self.snapshot_of(repository, name, &Filters::default()).await
+    }
+
+    /// Backs up what filters take.
+    pub async fn snapshot_of(&self, repository: &Repository, name: &str, filters: &Filters) -> Snapshot {
         let cluster = self.connect().await;
-        let filters = Filters::default();
-        let plan = collect::plan(&cluster.discover().await.unwrap(), &filters).unwrap();
+        let plan = collect::plan(&cluster.discover().await.unwrap(), filters).unwrap();
         let writers = Arc::new(vec![repository.backup(BackupOptions::default()).await.unwrap()]);
-        let report = collect::collect(&cluster, &plan, &filters, Arc::clone(&writers), &Arc::new(Progress::default())).await.unwrap();
+        let report = collect::collect(&cluster, &plan, filters, Arc::clone(&writers), &Arc::new(Progress::default())).await.unwrap();
         let writer = Arc::into_inner(writers).unwrap().pop().unwrap();
         let info = CommitInfo {
             name: name.to_owned(),
             time: jiff::Timestamp::now(),
             cluster: cluster.identity().await.unwrap(),
-            filters: serde_json::to_value(&filters).unwrap(),
+            filters: serde_json::to_value(filters).unwrap(),
             resource_version: report.resource_version,
             kinds: report.kinds,
             failed_groups: report.failed_groups,

@@ -3,15 +3,11 @@
 //! `kubectl annotate --local` decodes what it is given, changes annotations and prints the result; asked to remove an annotation that is
 //! not there it is a plain converter. Objects need an annotation of their own, or an empty map would be added: see [`object`].
 
-use std::{
-    collections::HashMap,
-    io::Write as _,
-    process::{Command, Stdio},
-};
+use std::{collections::HashMap, io::Write as _, process::Stdio};
 
 use serde_json::{Value, json};
 
-use crate::tests_folder;
+use crate::cluster;
 
 /// An object of no known kind, ready for [`read`] and [`print`], with more members at its top.
 pub fn object(name: &str, more: Value) -> Value {
@@ -62,8 +58,8 @@ pub fn documents(stream: &str) -> Vec<String> {
 
 /// What kubectl printed, and what it complained about if it failed.
 fn run(output: &str, input: &[u8]) -> (String, Option<String>) {
-    let mut child = Command::new(tests_folder("devcluster/devcluster"))
-        .args(["kubectl", "annotate", "--local", "--show-managed-fields", "-f", "-", "absent-", "-o", output])
+    let mut child = cluster::kubectl()
+        .args(["annotate", "--local", "--show-managed-fields", "-f", "-", "absent-", "-o", output])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

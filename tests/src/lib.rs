@@ -4,8 +4,10 @@
 pub mod awkward;
 pub mod cluster;
 pub mod corpus;
+pub mod differences;
 pub mod kubectl;
 pub mod mounts;
+pub mod printed;
 pub mod program;
 pub mod s3;
 pub mod sample;
