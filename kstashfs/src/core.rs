@@ -90,6 +90,8 @@ fn errno(error: &ContentError) -> Errno {
             | RepositoryError::NotARepository { .. }
             | RepositoryError::AlreadyExists { .. }
             | RepositoryError::Unsupported { .. }
+            | RepositoryError::ConfigMissing { .. }
+            | RepositoryError::ReadOnly { .. }
             | RepositoryError::Damaged { .. }
             | RepositoryError::Missing { .. }
             | RepositoryError::OutOfOrder { .. }

@@ -1,7 +1,7 @@
 //! One way to show an error: what failed, why, what to do.
 
 use anstyle::{AnsiColor, Style};
-use kubestash::repository::RepositoryError;
+use kubestash::{api::StorageError, repository::RepositoryError, store::StoreError};
 
 use super::exit;
 
@@ -54,12 +54,46 @@ fn hint_of(error: &(dyn std::error::Error + 'static)) -> Option<String> {
     if let Some(error) = error.downcast_ref::<kstashfs::UnmountError>() {
         return error.hint();
     }
-    match error.downcast_ref::<RepositoryError>()? {
+    if let Some(error) = error.downcast_ref::<StoreError>() {
+        return hint_of_store(error).map(str::to_owned);
+    }
+    if let Some(StorageError::Store(error)) = error.downcast_ref::<StorageError>() {
+        return hint_of_store(error).map(str::to_owned);
+    }
+    hint_of_repository(error.downcast_ref::<RepositoryError>()?).map(str::to_owned)
+}
+
+fn hint_of_store(error: &StoreError) -> Option<&'static str> {
+    match error {
+        StoreError::Denied { .. } => Some("check the credentials and their rights: read, write, list and delete"),
+        StoreError::Full { .. } => Some("free some space and run the command again; nothing stored before is lost"),
+        StoreError::Timeout { .. } | StoreError::Other { .. } => {
+            Some("check that the store exists and is reachable from here; --repo names it, --s3-endpoint where it listens")
+        }
+        StoreError::NotFound { .. } | StoreError::TooShort { .. } | StoreError::TooLarge { .. } | StoreError::Unusable { .. } => None,
+    }
+}
+
+fn hint_of_repository(error: &RepositoryError) -> Option<&'static str> {
+    match error {
         RepositoryError::NotARepository { .. } => {
-            Some("`kubectl kubestash backup` makes one on first use, `kubectl kubestash repo init` an empty one".to_owned())
+            Some("`kubectl kubestash backup` makes one on first use, `kubectl kubestash repo init` an empty one")
+        }
+        RepositoryError::ConfigMissing { .. } => {
+            Some("put this file back from a copy of the storage: it is written once and never changes, and no snapshot can be read without it")
+        }
+        RepositoryError::WrongPassword { .. } => {
+            Some("check --password-file, KUBESTASH_PASSWORD_FILE and KUBESTASH_PASSWORD; --repo may name another repository than you think")
+        }
+        RepositoryError::Unsupported { .. } | RepositoryError::ReadOnly { .. } => Some("use a newer kubectl-kubestash"),
+        RepositoryError::Damaged { object, .. } if object.ends_with("/config") => {
+            Some("put this file back from a copy of the storage: it is written once and never changes; what lies beside it is not damaged by this")
+        }
+        RepositoryError::Damaged { object, .. } if object.starts_with("keys/") => {
+            Some("use another password of this repository, or put this file back from a copy of the storage; the snapshots are not damaged by this")
         }
         RepositoryError::Damaged { .. } | RepositoryError::Missing { .. } => {
-            Some("`kubectl kubestash check --read-data` lists every snapshot and object that is hit; all others stay readable".to_owned())
+            Some("`kubectl kubestash check --read-data` lists every snapshot and object that is hit; all others stay readable")
         }
         _ => None,
     }

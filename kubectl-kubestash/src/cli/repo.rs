@@ -7,7 +7,7 @@ use std::{io::Write as _, os::unix::fs::OpenOptionsExt as _, path::PathBuf};
 use anyhow::Context as _;
 use jiff::Timestamp;
 use kubestash::{
-    api::{BackendMeta, NATIVE_PATH, RepositoryEntry, find_repositories, repository_yaml, snapshot_yaml},
+    api::{BackendMeta, MAX_META, NATIVE_PATH, RepositoryEntry, find_repositories, repository_yaml, snapshot_yaml},
     repository::{KeyCost, Password, Repository, Root},
     store::{Location, Store},
 };
@@ -80,7 +80,11 @@ impl CliContext {
     pub async fn repository(&self, create: bool) -> anyhow::Result<OpenRepository> {
         let place = self.place()?;
         let location = Location::parse(&place)?;
-        let failed = || format!("cannot open the repository at {place}");
+        let endpoint = self.args.s3_endpoint.as_ref().filter(|_| matches!(location, Location::S3 { .. }));
+        let failed = || match endpoint {
+            Some(endpoint) => format!("cannot open the repository at {place} (endpoint {endpoint})"),
+            None => format!("cannot open the repository at {place}"),
+        };
         let storage = location.open(&self.args.s3()?, create).map_err(|error| match &location {
             Location::Folder(path) if !path.exists() => {
                 hinted(format!("there is no repository at {place}"), "`kubectl kubestash backup` makes one on first use; --repo names another place")
@@ -121,7 +125,7 @@ impl CliContext {
         Repository::init(directory.sub(NATIVE_PATH), &password, KeyCost::default(), &label, now)
             .await
             .with_context(|| format!("cannot make a repository at {place}"))?;
-        let mut meta = match storage.get("metadata.yaml").await {
+        let mut meta = match storage.get_at_most("metadata.yaml", MAX_META).await {
             Ok(text) => BackendMeta::read(&text)?,
             Err(error) if error.is_not_found() => BackendMeta::new(now),
             Err(error) => return Err(error.into()),
@@ -150,7 +154,12 @@ pub fn snapshot_file(name: &str) -> String {
 
 /// Reads a password file.
 pub fn read_password(path: &std::path::Path) -> anyhow::Result<Password> {
-    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read the password file {}", path.display()))?;
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        hinted(
+            format!("cannot read the password file {}: {error}", path.display()),
+            "--password-file and KUBESTASH_PASSWORD_FILE name it; the default is .config/kubestash/password below your home",
+        )
+    })?;
     let password = Password::new(text);
     if password.is_empty() {
         return Err(hinted(format!("the password file {} is empty", path.display()), "write the password into its first line"));

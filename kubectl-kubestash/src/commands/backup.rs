@@ -39,7 +39,7 @@ pub struct BackupArgs {
     /// Kind to protect like Secrets, as plural.group; may be repeated
     #[arg(long = "sensitive", value_name = "KIND")]
     pub sensitive: Vec<String>,
-    /// Store every object anew instead of taking unchanged ones over
+    /// Store every object anew, also what the repository has already: heals damage
     #[arg(long)]
     pub no_parent: bool,
     /// Only show what would be read and what not, with the reasons
@@ -121,7 +121,7 @@ pub async fn run(args: &BackupArgs, context: &CliContext) -> anyhow::Result<u8> 
     let asked = serde_json::to_value(&filters)?;
     let parent = if args.no_parent { None } else { roots.into_iter().rev().find(|root| root.cluster.uid == identity.uid && root.filters == asked) };
     let Ok(sensitive) = args.sensitive.iter().map(|kind| kind.parse()).collect::<Result<Vec<GroupResource>, _>>();
-    let writer = open.repository.backup(BackupOptions { parent, sensitive }).await?;
+    let writer = open.repository.backup(BackupOptions { parent, sensitive, anew: args.no_parent }).await?;
 
     let progress = Arc::new(Progress::default());
     stop_on_interrupt(&progress);
@@ -236,10 +236,11 @@ fn summary(root: &Root, context: &CliContext) -> anyhow::Result<u8> {
 
 /// What a snapshot lacks, and why.
 pub fn gaps(root: &Root) -> Vec<(String, String)> {
-    let kinds = root.kinds.iter().filter_map(|kind| match &kind.outcome {
-        KindOutcome::Forbidden { message } => Some((kind.kind.group_resource().to_string(), format!("forbidden: {message}"))),
-        KindOutcome::Failed { message } => Some((kind.kind.group_resource().to_string(), message.clone())),
-        KindOutcome::Read { .. } | KindOutcome::Absent => None,
+    let kinds = root.kinds.iter().flat_map(|kind| match &kind.outcome {
+        KindOutcome::Forbidden { message } => vec![(kind.kind.group_resource().to_string(), format!("forbidden: {message}"))],
+        KindOutcome::Failed { message } => vec![(kind.kind.group_resource().to_string(), message.clone())],
+        KindOutcome::Read { not_stored, .. } => not_stored.iter().map(|(object, reason)| (object.clone(), reason.clone())).collect(),
+        KindOutcome::Absent => Vec::new(),
     });
     kinds.chain(root.failed_groups.iter().cloned()).collect()
 }

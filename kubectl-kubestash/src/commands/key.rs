@@ -49,7 +49,12 @@ pub async fn run(args: &KeyArgs, context: &CliContext) -> anyhow::Result<u8> {
     let open = context.repository(false).await?;
     match &args.command {
         KeyCommand::List(output) => {
-            let keys = open.repository.keys().await?;
+            let list = open.repository.keys().await?;
+            for (id, error) in &list.damaged {
+                context
+                    .note(&format!("warning: {error}\nIf nobody needs its password any more, remove it with `kubectl kubestash key remove {id}`."));
+            }
+            let keys = list.keys;
             if matches!(output.output, Format::Json | Format::Yaml) {
                 structured(&keys, output.output == Format::Yaml)?;
             } else {

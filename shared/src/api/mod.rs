@@ -19,6 +19,8 @@ use crate::{
 
 /// Place of the native repository below its directory.
 pub const NATIVE_PATH: &str = "kstash/v1";
+/// Bytes of `metadata.yaml`: some ten thousand repositories.
+pub const MAX_META: u64 = 4 << 20;
 /// The one component of a cluster-resource snapshot.
 pub const COMPONENT: &str = "manifest";
 

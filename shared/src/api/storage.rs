@@ -1,8 +1,9 @@
 //! Finding the repositories of a storage.
 
-use super::{BackendMeta, NATIVE_PATH, RepositoryEntry};
+use super::{BackendMeta, MAX_META, NATIVE_PATH, RepositoryEntry};
 use crate::{
     object::ObjectError,
+    repository::is_repository,
     store::{Store, StoreError},
 };
 
@@ -29,11 +30,11 @@ pub enum StorageError {
 /// # Errors
 /// The store's, or a `metadata.yaml` that cannot be read.
 pub async fn find_repositories(storage: &Store, directory: Option<&str>) -> Result<Vec<(Store, RepositoryEntry)>, StorageError> {
-    if directory.is_none() && storage.sub(NATIVE_PATH).exists("config").await? {
+    if directory.is_none() && is_repository(&storage.sub(NATIVE_PATH)).await? {
         let name = storage.label().rsplit('/').next().unwrap_or_default().to_owned();
         return Ok(vec![(storage.clone(), RepositoryEntry { name: name.clone(), namespace: "default".to_owned(), path: name })]);
     }
-    let meta = match storage.get("metadata.yaml").await {
+    let meta = match storage.get_at_most("metadata.yaml", MAX_META).await {
         Ok(text) => BackendMeta::read(&text).map_err(|source| StorageError::Meta { storage: storage.label().to_owned(), source })?,
         Err(error) if error.is_not_found() => return Ok(Vec::new()),
         Err(error) => return Err(error.into()),
@@ -43,7 +44,7 @@ pub async fn find_repositories(storage: &Store, directory: Option<&str>) -> Resu
         let wanted = directory.is_none_or(|wanted| wanted.trim_matches('/') == entry.path.trim_matches('/'));
         let place = storage.sub(&entry.path);
         // Others may be restic repositories of KubeStash.
-        if wanted && place.sub(NATIVE_PATH).exists("config").await? {
+        if wanted && is_repository(&place.sub(NATIVE_PATH)).await? {
             found.push((place, entry));
         }
     }

@@ -199,10 +199,11 @@ async fn read_kind(job: &Job, kind: &KindInfo) -> Result<KindOutcome, CollectErr
     for _ in 0..TRIES {
         let (listed, worked) = list_once(job, kind, mode).await?;
         last = match (listed, worked) {
-            (Ok(resource_version), Ok(taken)) => {
+            (Ok(resource_version), Ok(mut taken)) => {
                 let exact = mode.exact && Some(&resource_version) == job.version.as_ref();
-                let Taken { objects, bytes, left_out } = taken;
-                return Ok(KindOutcome::Read { objects, bytes, left_out, resource_version, exact });
+                let not_stored = taken.take_not_stored();
+                let Taken { objects, bytes, left_out, .. } = taken;
+                return Ok(KindOutcome::Read { objects, bytes, left_out, not_stored, resource_version, exact });
             }
             (_, Err(WorkerError::Repository(error))) => return Err(error.into()),
             (_, Err(WorkerError::TooLarge)) => return Ok(failed("the server lists it unsorted and it is too large to be sorted here")),

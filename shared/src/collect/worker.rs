@@ -15,6 +15,8 @@ use crate::{
 
 /// In sorted mode a kind is held in memory; more than this is refused.
 const MAX_SORTED_BYTES: usize = 64 << 20;
+/// Objects that could not be stored and are named one by one; more of them are counted.
+const MAX_NAMED: usize = 100;
 
 /// Items as they came, back to back.
 #[derive(Default)]
@@ -36,6 +38,27 @@ pub(super) struct Taken {
     pub(super) objects: u64,
     pub(super) bytes: u64,
     pub(super) left_out: BTreeMap<String, u64>,
+    /// Objects that cannot be stored, with the reason. They do not keep the rest of their kind from being stored.
+    pub(super) not_stored: BTreeMap<String, String>,
+    unnamed: u64,
+}
+
+impl Taken {
+    fn refuse(&mut self, object: String, reason: &ObjectError) {
+        if self.not_stored.len() < MAX_NAMED {
+            self.not_stored.insert(object, reason.to_string());
+        } else {
+            self.unnamed += 1;
+        }
+    }
+
+    /// For the report.
+    pub(super) fn take_not_stored(&mut self) -> BTreeMap<String, String> {
+        if self.unnamed > 0 {
+            self.not_stored.insert("others".to_owned(), format!("{} more objects of this kind", self.unnamed));
+        }
+        std::mem::take(&mut self.not_stored)
+    }
 }
 
 /// Why a worker stopped.
@@ -104,12 +127,12 @@ impl Worker {
                     }
                     held.insert(namespace.map_or_else(|| name.to_string(), |namespace| format!("{namespace}/{name}")), item.to_vec());
                 } else {
-                    self.write(item)?;
+                    self.write(item, &mut taken)?;
                 }
             }
         }
         for item in held.values() {
-            self.write(item)?;
+            self.write(item, &mut taken)?;
         }
         for writer in self.writers {
             writer.finish()?;
@@ -117,10 +140,18 @@ impl Worker {
         Ok(taken)
     }
 
-    fn write(&mut self, item: &[u8]) -> Result<(), WorkerError> {
+    fn write(&mut self, item: &[u8], taken: &mut Taken) -> Result<(), WorkerError> {
         let (namespace, name) = scan_identity(item).map_err(WorkerError::Item)?;
+        let mut refused = None;
         for writer in &mut self.writers {
-            writer.push(namespace.as_deref(), &name, item)?;
+            match writer.push(namespace.as_deref(), &name, item) {
+                Err(RepositoryError::Object { object, source }) => refused = Some((object, source)),
+                other => other?,
+            }
+        }
+        if let Some((object, reason)) = refused {
+            taken.objects -= 1;
+            taken.refuse(object, &reason);
         }
         Ok(())
     }

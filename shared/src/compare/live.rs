@@ -43,7 +43,7 @@ pub async fn live(
     let kept = |error| LiveError::Repository(Box::new(error));
     let scratch = repository.scratch();
     let plan = collect::plan(&cluster.discover().await?, filters)?;
-    let writer = scratch.backup(BackupOptions { parent: None, sensitive }).await.map_err(kept)?;
+    let writer = scratch.backup(BackupOptions { sensitive, ..BackupOptions::default() }).await.map_err(kept)?;
     let writers = Arc::new(vec![writer]);
     let report = collect::collect(cluster, &plan, filters, Arc::clone(&writers), progress).await.map_err(Box::new)?;
     let writer = Arc::into_inner(writers).and_then(|mut all| all.pop());

@@ -47,6 +47,14 @@ pub enum ObjectError {
         /// The limit in bytes.
         limit: usize,
     },
+    /// No name of an API object that people use comes near this.
+    #[error("its namespace and name have {length} bytes, above the maximum of {limit}")]
+    NameTooLong {
+        /// Bytes of `namespace/name`.
+        length: usize,
+        /// The limit in bytes.
+        limit: usize,
+    },
     /// The path does not name an object of a mounted snapshot.
     #[error("{path} is not the path of an object in a mounted snapshot (namespaces/NAMESPACE/RESOURCE/NAME.yaml or cluster/RESOURCE/NAME.yaml)")]
     NotAMountPath {

@@ -1,7 +1,7 @@
 //! Getting blocks: the index says where they are, a fetch is shared by all who wait for it, and the last ones stay in memory.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{HashMap, HashSet, hash_map::Entry},
     sync::PoisonError,
 };
 
@@ -12,11 +12,12 @@ use super::{
     cache::Cache,
     crypto::{KeyRing, block_binding},
     format::{
-        BlockId, Class, FormatError, content, hex,
-        pack::{PackInfo, decode_index},
+        BlockId, Class, Content, FormatError, MAX_PACK, MAX_SEALED, content, hex,
+        pack::{PackEntry, PackInfo, TRAILER, decode_entries, decode_index, footer_length},
+        unhex,
     },
 };
-use crate::store::{Store, StoreError};
+use crate::store::{Entry as Stored, Store, StoreError};
 
 /// Decoded bytes kept by default.
 const CACHE_BYTES: usize = 24 << 20;
@@ -37,6 +38,8 @@ pub(super) struct Located {
 pub(super) struct Index {
     files: HashSet<String>,
     blocks: HashMap<BlockId, Located>,
+    /// Further copies of a block, in other packs.
+    copies: HashMap<BlockId, Vec<Located>>,
     packs: Vec<([u8; 32], u64)>,
 }
 
@@ -50,7 +53,12 @@ impl Index {
             self.packs.push((pack.hash, pack.size));
             for entry in &pack.entries {
                 let located = Located { pack: number, class: entry.class, offset: entry.offset, stored: entry.stored };
-                self.blocks.entry(entry.id).or_insert(located);
+                match self.blocks.entry(entry.id) {
+                    Entry::Vacant(first) => {
+                        first.insert(located);
+                    }
+                    Entry::Occupied(_) => self.copies.entry(entry.id).or_default().push(located),
+                }
             }
         }
     }
@@ -63,8 +71,13 @@ impl Index {
         &self.packs
     }
 
-    pub(super) fn all(&self) -> impl Iterator<Item = (BlockId, Located)> {
-        self.blocks.iter().map(|(&id, &located)| (id, located))
+    /// All places of a block.
+    pub(super) fn places(&self, id: BlockId) -> impl Iterator<Item = Located> {
+        self.get(id).into_iter().chain(self.copies.get(&id).into_iter().flatten().copied())
+    }
+
+    pub(super) fn all(&self) -> impl Iterator<Item = BlockId> {
+        self.blocks.keys().copied()
     }
 }
 
@@ -80,11 +93,13 @@ pub(super) struct Blocks {
     ring: KeyRing,
     index: std::sync::RwLock<Index>,
     cache: Cache,
+    /// Packs that no index file names, once somebody had to look for them.
+    recovered: tokio::sync::Mutex<Option<Vec<PackInfo>>>,
 }
 
 impl Blocks {
     pub(super) fn new(store: Store, ring: KeyRing) -> Self {
-        Self { store, ring, index: std::sync::RwLock::default(), cache: Cache::new(CACHE_BYTES) }
+        Self { store, ring, index: std::sync::RwLock::default(), cache: Cache::new(CACHE_BYTES), recovered: tokio::sync::Mutex::default() }
     }
 
     pub(super) fn index(&self) -> std::sync::RwLockReadGuard<'_, Index> {
@@ -101,14 +116,19 @@ impl Blocks {
         let new: Vec<String> = listed.into_iter().map(|entry| entry.key).filter(|key| !self.index().files.contains(key)).collect();
         let mut damaged = Vec::new();
         for key in new {
-            let sealed = match self.store.get(&key).await {
+            let sealed = match self.store.get_at_most(&key, MAX_SEALED).await {
                 // A prune merged it away between listing and reading.
                 Err(error) if error.is_not_found() => continue,
-                other => other?,
+                Err(error) => match damage_of(error, &key) {
+                    error if error.is_damage() => {
+                        damaged.push(error);
+                        continue;
+                    }
+                    error => return Err(error),
+                },
+                Ok(sealed) => sealed,
             };
-            let packs =
-                self.ring.open(false, &sealed, INDEX_BINDING).and_then(|content| content::decode(&content, None)).and_then(|raw| decode_index(&raw));
-            match packs {
+            match self.decode_index(&key, &sealed) {
                 Ok(packs) => self.add_index(key, &packs),
                 Err(reason) => damaged.push(RepositoryError::Damaged { object: key, reason }),
             }
@@ -116,12 +136,82 @@ impl Blocks {
         Ok(damaged)
     }
 
-    fn locate(&self, id: BlockId) -> Result<(Located, String), RepositoryError> {
+    fn decode_index(&self, key: &str, sealed: &[u8]) -> Result<Vec<PackInfo>, FormatError> {
+        let named = key.rsplit('/').next().unwrap_or_default();
+        if named != hex(blake3::hash(sealed).as_bytes()) {
+            return Err(FormatError::Misnamed);
+        }
+        decode_index(&content::decode(&self.ring.open(false, sealed, INDEX_BINDING)?, None)?)
+    }
+
+    /// Packs that the index names and the store lacks, or has in another length.
+    pub(super) async fn lost_packs(&self) -> Result<HashSet<u32>, RepositoryError> {
+        let present: HashMap<String, u64> = self.store.list("packs").await?.into_iter().map(|entry| (entry.key, entry.size)).collect();
         let index = self.index();
-        let missing = || RepositoryError::Missing { object: format!("block {id}") };
-        let located = index.get(id).ok_or_else(missing)?;
-        let (hash, _) = index.packs.get(located.pack as usize).ok_or_else(missing)?;
-        Ok((located, pack_key(hash)))
+        let lost = index.packs.iter().zip(0..).filter(|((hash, size), _)| present.get(&pack_key(hash)) != Some(size));
+        Ok(lost.map(|(_, number)| number).collect())
+    }
+
+    /// Reads the footers of packs that no index file names: an index that is gone or damaged loses nothing. Done once.
+    pub(super) async fn recover(&self) -> Result<(), RepositoryError> {
+        let mut recovered = self.recovered.lock().await;
+        if recovered.is_some() {
+            return Ok(());
+        }
+        let known: HashSet<String> = self.index().packs().iter().map(|(hash, _)| pack_key(hash)).collect();
+        let mut found = Vec::new();
+        for entry in self.store.list("packs").await? {
+            if known.contains(&entry.key) {
+                continue;
+            }
+            match self.read_footer(&entry).await {
+                // What an interrupted backup left may be anything.
+                Err(error) if error.is_damage() => {}
+                info => found.push(info?),
+            }
+        }
+        self.add_index("footers".to_owned(), &found);
+        *recovered = Some(found);
+        Ok(())
+    }
+
+    /// The packs that were found without an index.
+    pub(super) async fn recovered(&self) -> Vec<PackInfo> {
+        self.recovered.lock().await.clone().unwrap_or_default()
+    }
+
+    async fn read_footer(&self, pack: &Stored) -> Result<PackInfo, RepositoryError> {
+        let damaged = |reason| RepositoryError::Damaged { object: pack.key.clone(), reason };
+        let named = pack.key.rsplit('/').next().and_then(unhex).and_then(|hash| hash.try_into().ok());
+        let hash: [u8; 32] = named.ok_or(FormatError::Misnamed).map_err(damaged)?;
+        let end = pack.size.checked_sub(TRAILER as u64).filter(|_| pack.size <= MAX_PACK).ok_or(FormatError::Truncated).map_err(damaged)?;
+        let part = async |range| self.store.get_range(&pack.key, range).await.map_err(|error| damage_of(error, &pack.key));
+        let length = footer_length(&part(end..pack.size).await?).map_err(damaged)?;
+        let start = end.checked_sub(length).ok_or(FormatError::Truncated).map_err(damaged)?;
+        let entries = self.open_footer(&part(start..end).await?).map_err(damaged)?;
+        Ok(PackInfo { hash, size: pack.size, entries })
+    }
+
+    /// The blocks that a pack names itself.
+    pub(super) fn open_footer(&self, sealed: &[u8]) -> Result<Vec<PackEntry>, FormatError> {
+        decode_entries(&content::decode(&self.ring.open(false, sealed, FOOTER_BINDING)?, None)?)
+    }
+
+    /// All places of a block, each with the name of its pack; at least one.
+    async fn locate(&self, id: BlockId) -> Result<Vec<(Located, String)>, RepositoryError> {
+        let found = self.indexed(id);
+        if !found.is_empty() {
+            return Ok(found);
+        }
+        self.recover().await?;
+        let found = self.indexed(id);
+        if found.is_empty() { Err(RepositoryError::Missing { object: format!("block {id}") }) } else { Ok(found) }
+    }
+
+    fn indexed(&self, id: BlockId) -> Vec<(Located, String)> {
+        let index = self.index();
+        let named = |located: Located| Some((located, pack_key(&index.packs.get(located.pack as usize)?.0)));
+        index.places(id).filter_map(named).collect()
     }
 
     /// The raw bytes of a block, if they are in memory.
@@ -136,10 +226,7 @@ impl Blocks {
         }
         let fetch = self.cache.fetch(id);
         let fetched = async {
-            let (located, pack) = self.locate(id)?;
-            let range = located.offset..located.offset + u64::from(located.stored);
-            let sealed = self.store.get_range(&pack, range).await.map_err(|error| missing_pack(error, &pack))?;
-            let bytes = self.decode(id, located, &pack, &sealed).await?;
+            let bytes = self.fetch(id).await?;
             // Before the fetch ends: whoever comes behind it finds the block kept.
             self.cache.keep(id, bytes.clone());
             Ok(bytes)
@@ -147,19 +234,38 @@ impl Blocks {
         fetch.cell().get_or_try_init(|| fetched).await.cloned()
     }
 
+    /// The first copy of a block that is whole.
+    async fn fetch(&self, id: BlockId) -> Result<Bytes, RepositoryError> {
+        let mut first = None;
+        for (located, pack) in self.locate(id).await? {
+            let range = located.offset..located.offset + u64::from(located.stored);
+            let read = async {
+                let sealed = self.store.get_range(&pack, range).await.map_err(|error| damage_of(error, &pack))?;
+                self.decode(id, located, &pack, &sealed).await
+            };
+            match read.await {
+                Err(error) if error.is_damage() => first = first.or(Some(error)),
+                other => return other,
+            }
+        }
+        Err(first.unwrap_or_else(|| RepositoryError::Missing { object: format!("block {id}") }))
+    }
+
     async fn decode(&self, id: BlockId, located: Located, pack: &str, sealed: &[u8]) -> Result<Bytes, RepositoryError> {
         if located.class.sensitive && self.ring.sensitive.is_empty() {
             return Err(RepositoryError::NeedsSensitiveKey);
         }
-        let named = || format!("block {id} in {pack}");
-        let encoded = self
-            .ring
-            .open(located.class.sensitive, sealed, &block_binding(id, located.class))
-            .map_err(|reason| RepositoryError::Damaged { object: named(), reason })?;
-        let damaged = |reason| RepositoryError::Damaged { object: named(), reason };
+        let damaged = |reason| RepositoryError::Damaged { object: format!("block {id} in {pack}"), reason };
+        let encoded = self.ring.open(located.class.sensitive, sealed, &block_binding(id, located.class)).map_err(damaged)?;
         let dictionary = match content::dictionary(&encoded).map_err(damaged)? {
-            // Dictionaries are stored without one, so this ends.
-            Some(dictionary) => Some(Box::pin(self.get(dictionary)).await?),
+            Some(dictionary) => {
+                let class = self.index().get(dictionary).map(|found| found.class);
+                // A dictionary is stored without one, so this ends.
+                if located.class.content == Content::Dictionary || class.is_some_and(|class| class.content != Content::Dictionary) {
+                    return Err(damaged(FormatError::Invalid("a dictionary that is none")));
+                }
+                Some(Box::pin(self.get(dictionary)).await?)
+            }
             None => None,
         };
         content::decode(&encoded, dictionary.as_deref()).map(Bytes::from).map_err(damaged)
@@ -169,26 +275,46 @@ impl Blocks {
     pub(super) async fn get_many(&self, ids: &[BlockId]) -> Result<HashMap<BlockId, Bytes>, RepositoryError> {
         let mut by_pack: HashMap<String, Vec<(BlockId, Located)>> = HashMap::new();
         for &id in ids {
-            let (located, pack) = self.locate(id)?;
-            by_pack.entry(pack).or_default().push((id, located));
+            if let Some((located, pack)) = self.locate(id).await?.into_iter().next() {
+                by_pack.entry(pack).or_default().push((id, located));
+            }
         }
         let mut found = HashMap::new();
         for (pack, wanted) in by_pack {
-            let ranges: Vec<_> = wanted.iter().map(|(_, at)| at.offset..at.offset + u64::from(at.stored)).collect();
-            let parts = self.store.get_ranges(&pack, &ranges).await.map_err(|error| missing_pack(error, &pack))?;
-            for ((id, located), sealed) in wanted.into_iter().zip(parts) {
-                found.insert(id, self.decode(id, located, &pack, &sealed).await?);
+            match self.get_of_pack(&pack, &wanted).await {
+                Ok(blocks) => found.extend(blocks),
+                // One by one, so that other copies are tried.
+                Err(error) if error.is_damage() => {
+                    for (id, _) in wanted {
+                        found.insert(id, self.fetch(id).await?);
+                    }
+                }
+                Err(error) => return Err(error),
             }
+        }
+        Ok(found)
+    }
+
+    async fn get_of_pack(&self, pack: &str, wanted: &[(BlockId, Located)]) -> Result<Vec<(BlockId, Bytes)>, RepositoryError> {
+        let ranges: Vec<_> = wanted.iter().map(|(_, at)| at.offset..at.offset + u64::from(at.stored)).collect();
+        let parts = self.store.get_ranges(pack, &ranges).await.map_err(|error| damage_of(error, pack))?;
+        let mut found = Vec::new();
+        for (&(id, located), sealed) in wanted.iter().zip(parts) {
+            found.push((id, self.decode(id, located, pack, &sealed).await?));
         }
         Ok(found)
     }
 }
 
-/// A pack that is gone or cut short is damage of the repository, not of the store.
-pub(super) fn missing_pack(error: StoreError, pack: &str) -> RepositoryError {
+/// A stored object that is gone or has an impossible size is damage of the repository, not of the store.
+pub(super) fn damage_of(error: StoreError, key: &str) -> RepositoryError {
+    let object = key.to_owned();
     match error {
-        StoreError::NotFound { .. } => RepositoryError::Missing { object: pack.to_owned() },
-        StoreError::TooShort { .. } => RepositoryError::Damaged { object: pack.to_owned(), reason: FormatError::Truncated },
+        StoreError::NotFound { .. } => RepositoryError::Missing { object },
+        StoreError::TooShort { .. } => RepositoryError::Damaged { object, reason: FormatError::Truncated },
+        StoreError::TooLarge { size, maximum, .. } => {
+            RepositoryError::Damaged { object, reason: FormatError::TooLarge { what: "its size", found: size, maximum } }
+        }
         error => RepositoryError::Store(error),
     }
 }

@@ -1,6 +1,6 @@
 //! The catalog of one snapshot in memory: flat arrays, all keys in one text, less than 100 bytes a row.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -104,43 +104,42 @@ impl Catalog {
         load: &mut (dyn FnMut(&SegmentRef) -> Result<Vec<SegmentRow>, RepositoryError> + Send),
     ) -> Result<Self, RepositoryError> {
         let mut catalog = Self::default();
-        let mut bases = Vec::new();
-        for top in tops {
-            bases.push(catalog.blocks.len());
-            catalog.blocks.extend_from_slice(&top.blocks);
-        }
-        let mut kinds: Vec<&KindInfo> = Vec::new();
+        let mut kinds: BTreeMap<String, &KindInfo> = BTreeMap::new();
         // The topmost layer tells the version of a kind.
-        for kind in tops.iter().rev().flat_map(|top| &top.kinds) {
-            if !kinds.iter().any(|known| known.group == kind.info.group && known.resource == kind.info.resource) {
-                kinds.push(&kind.info);
-            }
+        for kind in tops.iter().flat_map(|top| &top.kinds) {
+            kinds.insert(kind.info.group_resource().to_string(), &kind.info);
         }
-        kinds.sort_by_cached_key(|kind| kind.group_resource().to_string());
-        for kind in kinds {
+        for (name, kind) in kinds {
             let start = catalog.rows.len() as u32;
             let mut rows = MergedRows::new(tops, kind, Box::new(&mut *load));
-            while let Some((layer, row)) = rows.next()? {
-                let base = bases.get(layer).copied().unwrap_or_default();
-                let limit = tops.get(layer).map_or(0, |top| top.blocks.len());
-                catalog.push(row, base, limit).map_err(RepositoryError::damaged(format!("the catalog of {}", kind.group_resource())))?;
+            let mut tables = Vec::new();
+            for table in rows.tables() {
+                tables.push(catalog.blocks.len()..catalog.blocks.len() + table.len());
+                catalog.blocks.extend_from_slice(table);
             }
-            catalog.kinds.push(CatalogKind { info: kind.clone(), rows: start..catalog.rows.len() as u32 });
+            while let Some((table, row)) = rows.next()? {
+                let blocks = tables.get(table).cloned().unwrap_or_default();
+                catalog.push(row, &blocks).map_err(RepositoryError::damaged(format!("the catalog of {name}")))?;
+            }
+            let rows = start..catalog.rows.len() as u32;
+            if !rows.is_empty() {
+                catalog.kinds.push(CatalogKind { info: kind.clone(), rows });
+            }
         }
         catalog.keys.shrink_to_fit();
         catalog.rows.shrink_to_fit();
         Ok(catalog)
     }
 
-    fn push(&mut self, row: SegmentRow, base: usize, limit: usize) -> Result<(), FormatError> {
+    /// `blocks`: places of the row's table among all blocks.
+    fn push(&mut self, row: SegmentRow, blocks: &Range<usize>) -> Result<(), FormatError> {
         if self.rows.len() >= MAX_ROWS {
             return Err(FormatError::TooLarge { what: "the number of rows", found: self.rows.len() as u64, maximum: MAX_ROWS as u64 });
         }
         let place = |place: Place| {
-            if place.block as usize >= limit {
-                return Err(FormatError::Invalid("a row that names no block"));
-            }
-            Ok(Place { block: place.block + base as u32, offset: place.offset })
+            let block = blocks.start.checked_add(place.block as usize).filter(|&block| block < blocks.end);
+            let block = block.and_then(|block| u32::try_from(block).ok()).ok_or(FormatError::Invalid("a row that names no block"))?;
+            Ok(Place { block, offset: place.offset })
         };
         if let Some(length) = row.lengths.redacted {
             self.redacted.insert(self.rows.len() as u32, (place(row.redacted)?, length));

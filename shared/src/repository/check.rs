@@ -6,12 +6,12 @@ use serde::Serialize;
 
 use super::{
     Repository, RepositoryError,
-    blocks::{FOOTER_BINDING, pack_key},
+    blocks::{Located, pack_key},
     format::{
-        BlockId, MAX_PACK, content,
-        pack::{MAGIC, TRAILER, decode_entries},
+        BlockId, MAX_PACK,
+        pack::{TRAILER, footer_length},
     },
-    snapshot::holds_objects,
+    snapshot::in_tables,
 };
 
 /// How deep to look.
@@ -61,10 +61,15 @@ impl Repository {
     pub async fn check(&self, depth: CheckDepth, progress: &mut (dyn FnMut(usize, usize) + Send)) -> Result<CheckReport, RepositoryError> {
         let mut report = CheckReport::default();
         let plain = |error: &RepositoryError| CheckError { error: error.to_string(), snapshots: Vec::new(), objects: Vec::new() };
-        report.errors.extend(self.inner.blocks.refresh().await?.iter().map(plain));
+        let blocks = &self.inner.blocks;
+        report.errors.extend(blocks.refresh().await?.iter().map(plain));
+        blocks.recover().await?;
+        let recovered: HashSet<[u8; 32]> = blocks.recovered().await.iter().map(|pack| pack.hash).collect();
+        let mut needed = BTreeSet::new();
         let listed = self.snapshots().await?;
         report.snapshots = listed.roots.len();
         report.errors.extend(listed.damaged.iter().map(|(_, error)| plain(error)));
+        report.errors.extend(self.keys().await?.damaged.iter().map(|(_, error)| plain(error)));
 
         let mut bad = self.damaged_blocks(depth, &mut report, progress).await?;
         // Which snapshots and objects each damage hits.
@@ -80,13 +85,21 @@ impl Repository {
                 }
             };
             let catalog = snapshot.catalog();
+            let own = self.catalog_blocks(root).await?;
+            for &id in catalog.blocks().iter().chain(&own) {
+                let index = blocks.index();
+                let pack = |located: Located| index.packs().get(located.pack as usize).map(|(hash, _)| *hash);
+                if index.places(id).filter_map(pack).all(|hash| recovered.contains(&hash)) {
+                    needed.extend(index.places(id).filter_map(pack));
+                }
+            }
             for &id in catalog.blocks() {
-                let located = self.inner.blocks.index().get(id);
+                let located = blocks.index().get(id);
                 match located {
                     None => {
                         bad.entry(id).or_insert_with(|| RepositoryError::Missing { object: format!("block {id}") }.to_string());
                     }
-                    Some(located) if !holds_objects(located.class.content) => {
+                    Some(located) if !in_tables(located.class.content) => {
                         bad.entry(id).or_insert_with(|| format!("block {id} is not one that holds objects"));
                     }
                     Some(_) => {}
@@ -113,6 +126,14 @@ impl Repository {
             snapshots: snapshots.into_iter().collect(),
             objects: objects.into_iter().collect(),
         }));
+        report.unreferenced_packs -= needed.len().min(report.unreferenced_packs);
+        if !needed.is_empty() {
+            let error = format!(
+                "an index file is missing or damaged: packs that stand in no other: {}; they can be read, and the next backup makes an index of them",
+                needed.len()
+            );
+            report.errors.push(CheckError { error, snapshots: Vec::new(), objects: Vec::new() });
+        }
         Ok(report)
     }
 
@@ -123,10 +144,8 @@ impl Repository {
         }
         let footer = || {
             let (rest, trailer) = bytes.split_last_chunk::<TRAILER>()?;
-            let length = u32::from_le_bytes(trailer.get(..4)?.try_into().ok()?) as usize;
-            let sealed = rest.get(rest.len().checked_sub(length)?..)?;
-            let content = self.inner.ring.open(false, sealed, FOOTER_BINDING).ok()?;
-            decode_entries(&content::decode(&content, None).ok()?).ok().filter(|_| trailer.ends_with(MAGIC))
+            let length = usize::try_from(footer_length(trailer).ok()?).ok()?;
+            self.inner.blocks.open_footer(rest.get(rest.len().checked_sub(length)?..)?).ok()
         };
         match footer() {
             Some(entries) if indexed.iter().all(|id| entries.iter().any(|entry| entry.id == *id)) => None,
@@ -134,7 +153,7 @@ impl Repository {
         }
     }
 
-    /// Packs by presence and size, and their blocks by content where asked.
+    /// Packs by presence and size, and their blocks by content where asked. Gives the blocks of which no whole copy is left.
     async fn damaged_blocks(
         &self,
         depth: CheckDepth,
@@ -142,46 +161,57 @@ impl Repository {
         progress: &mut (dyn FnMut(usize, usize) + Send),
     ) -> Result<HashMap<BlockId, String>, RepositoryError> {
         let present: HashMap<String, u64> = self.inner.store.list("packs").await?.into_iter().map(|entry| (entry.key, entry.size)).collect();
-        let (packs, mut by_pack) = {
+        let (packs, by_pack) = {
             let index = self.inner.blocks.index();
-            let mut by_pack: HashMap<u32, Vec<BlockId>> = HashMap::new();
-            for (id, located) in index.all() {
-                by_pack.entry(located.pack).or_default().push(id);
+            let mut by_pack: Vec<Vec<BlockId>> = vec![Vec::new(); index.packs().len()];
+            for id in index.all() {
+                for located in index.places(id) {
+                    if let Some(ids) = by_pack.get_mut(located.pack as usize) {
+                        ids.push(id);
+                    }
+                }
             }
             (index.packs().to_vec(), by_pack)
         };
-        let known: HashSet<String> = packs.iter().map(|(hash, _)| pack_key(hash)).collect();
+        let mut known: HashSet<String> = packs.iter().map(|(hash, _)| pack_key(hash)).collect();
+        for pack in self.inner.blocks.recovered().await {
+            known.remove(&pack_key(&pack.hash));
+        }
         report.unreferenced_packs = present.keys().filter(|key| !known.contains(*key)).count();
-        let mut bad = HashMap::new();
-        for (number, (hash, size)) in packs.iter().enumerate() {
+        let mut damages: HashMap<u32, String> = HashMap::new();
+        for (number, ((hash, size), ids)) in packs.iter().zip(&by_pack).enumerate() {
             progress(number, packs.len());
             report.packs += 1;
-            let key = pack_key(hash);
-            let ids = by_pack.remove(&(number as u32)).unwrap_or_default();
             report.blocks += ids.len();
+            let key = pack_key(hash);
             let damage = match present.get(&key) {
                 None => Some(format!("{key} is missing")),
                 Some(found) if found != size => Some(format!("{key} has {found} bytes instead of {size}: it was cut or changed")),
-                Some(_) if depth == CheckDepth::Data && *size <= MAX_PACK => {
-                    let bytes = self.inner.store.get(&key).await?;
+                Some(_) if depth == CheckDepth::Data => {
+                    let bytes = self.inner.store.get_at_most(&key, MAX_PACK).await?;
                     report.bytes_read += bytes.len() as u64;
-                    self.damaged_pack(&key, hash, &bytes, &ids)
+                    self.damaged_pack(&key, hash, &bytes, ids)
                 }
                 Some(_) => None,
             };
-            let Some(damage) = damage else { continue };
-            for id in ids {
-                // Of a damaged pack most blocks may still be whole.
-                let whole = depth == CheckDepth::Data && self.inner.blocks.get(id).await.is_ok();
-                if !whole {
-                    bad.insert(id, damage.clone());
-                }
-            }
-            if !bad.values().any(|named| *named == damage) {
-                report.errors.push(CheckError { error: damage, snapshots: Vec::new(), objects: Vec::new() });
-            }
+            damages.extend(damage.map(|damage| (number as u32, damage)));
         }
         progress(packs.len(), packs.len());
+        let mut bad = HashMap::new();
+        for (&number, damage) in &damages {
+            let mut hit = false;
+            for &id in by_pack.get(number as usize).into_iter().flatten() {
+                let whole_copy = self.inner.blocks.index().places(id).any(|located| !damages.contains_key(&located.pack));
+                // Of a damaged pack most blocks may still be whole.
+                if !whole_copy && (depth == CheckDepth::Structure || self.inner.blocks.get(id).await.is_err()) {
+                    bad.insert(id, damage.clone());
+                    hit = true;
+                }
+            }
+            if !hit {
+                report.errors.push(CheckError { error: format!("{damage}; no block is lost by it"), snapshots: Vec::new(), objects: Vec::new() });
+            }
+        }
         Ok(bad)
     }
 }

@@ -94,7 +94,7 @@ mod tests {
 
     fn root(name: &str, id: &str, second: i64) -> Root {
         serde_json::from_value(serde_json::json!({
-            "id": id, "name": name, "time": Timestamp::from_second(second).unwrap().to_string(), "cluster": {"uid": "", "name": "", "server_version": ""},
+            "id": id, "name": name, "time": Timestamp::from_second(second).unwrap().to_string(), "cluster": {"uid": "", "name": "", "serverVersion": ""},
             "filters": null, "resourceVersion": null, "kinds": [], "layers": [], "parent": null, "program": "", "durationMs": 0,
             "stats": {"objects": 0, "new": 0, "changed": 0, "unchanged": 0, "rawBytes": 0, "logicalBytes": 0, "storedBytes": 0},
         }))

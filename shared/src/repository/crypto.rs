@@ -15,7 +15,7 @@ use super::{
 };
 
 const KEY_ID_LEN: usize = 4;
-const NONCE_LEN: usize = 24;
+pub(crate) const NONCE_LEN: usize = 24;
 const TAG_LEN: usize = 16;
 
 /// Fills an array with random bytes.

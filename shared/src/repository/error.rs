@@ -10,9 +10,15 @@ pub enum RepositoryError {
     #[error("the store of the repository failed")]
     Store(#[from] StoreError),
     /// Nothing there.
-    #[error("there is no repository at {place}; create one with `repo init`")]
+    #[error("there is no repository at {place}")]
     NotARepository {
         /// Where it was looked for.
+        place: String,
+    },
+    /// Its data is there, and the file that names it is not.
+    #[error("{place}/config is missing, and there are snapshots beside it")]
+    ConfigMissing {
+        /// Where.
         place: String,
     },
     /// Somebody made one already.
@@ -22,7 +28,7 @@ pub enum RepositoryError {
         place: String,
     },
     /// No key opens with this password.
-    #[error("wrong password for the repository at {place}: none of its {keys} keys opens with it; check --password-file")]
+    #[error("wrong password for the repository at {place}: none of its keys opens with it (keys tried: {keys})")]
     WrongPassword {
         /// Where.
         place: String,
@@ -30,7 +36,7 @@ pub enum RepositoryError {
         keys: usize,
     },
     /// Written by a newer program.
-    #[error("the repository at {place} needs {found}, this program supports {supported}; use a newer kubectl-kubestash")]
+    #[error("the repository at {place} needs {found}, this program supports {supported}")]
     Unsupported {
         /// Where.
         place: String,
@@ -40,15 +46,23 @@ pub enum RepositoryError {
         supported: String,
     },
     /// Stored bytes are not what was written.
-    #[error("{object} is damaged: {reason}; run `check` to see which snapshots it hits")]
+    #[error("{object} is damaged: {reason}")]
     Damaged {
         /// The stored object or block.
         object: String,
         /// What does not fit.
         reason: FormatError,
     },
+    /// The repository uses something that an older program may read, but must not write.
+    #[error("the repository at {place} uses {found}, which this program can read but not write")]
+    ReadOnly {
+        /// Where.
+        place: String,
+        /// The feature.
+        found: String,
+    },
     /// A stored object is gone.
-    #[error("{object} is missing from the repository; run `check` to see which snapshots it hits")]
+    #[error("{object} is missing from the repository")]
     Missing {
         /// The stored object or block.
         object: String,

@@ -1,4 +1,7 @@
 //! Key files: a password wraps the data keys.
+//!
+//! Three lines: a header in JSON that everybody may read; nonce, wrapped keys and tag in hex; BLAKE3 of both lines in hex, which tells a
+//! damaged file from a wrong password. The wrapped keys are bound to the header, which names the repository, and to the file's name.
 
 use argon2::{Algorithm, Argon2, Params, Version};
 use chacha20poly1305::{
@@ -11,7 +14,7 @@ use zeroize::Zeroizing;
 
 use super::{
     RepositoryError,
-    crypto::{DataKey, KeyRing, random},
+    crypto::{DataKey, KeyRing, NONCE_LEN, random},
     format::{FormatError, hex, unhex},
 };
 
@@ -101,6 +104,15 @@ pub struct KeyInfo {
     pub current: bool,
 }
 
+/// The keys of a repository.
+#[derive(Debug, Default)]
+pub struct KeyList {
+    /// Oldest first.
+    pub keys: Vec<KeyInfo>,
+    /// Key files that cannot be read: the id and why.
+    pub damaged: Vec<(String, RepositoryError)>,
+}
+
 #[derive(Serialize, Deserialize)]
 struct Kdf {
     name: String,
@@ -110,17 +122,24 @@ struct Kdf {
     salt: String,
 }
 
+/// What stands in a key file for everybody.
 #[derive(Serialize, Deserialize)]
-pub(crate) struct KeyFile {
+pub(crate) struct KeyHeader {
     version: u32,
+    /// Id of the repository that it opens.
+    repository: String,
     pub(crate) label: String,
     pub(crate) created: Timestamp,
     pub(crate) access: Access,
     kdf: Kdf,
-    nonce: String,
-    wrapped: String,
-    /// BLAKE3 of the wrapped bytes: tells a damaged file from a wrong password.
-    checksum: String,
+}
+
+pub(crate) struct KeyFile {
+    pub(crate) header: KeyHeader,
+    /// The header as it is written.
+    line: String,
+    /// Nonce, wrapped keys, tag.
+    sealed: Vec<u8>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -162,9 +181,13 @@ fn wrapping_cipher(password: &Password, kdf: &Kdf) -> Result<XChaCha20Poly1305, 
     Ok(XChaCha20Poly1305::new((&*key).into()))
 }
 
-/// The wrapped keys are bound to the file's name and the repository.
-fn binding(id: &str, repository: &str) -> Vec<u8> {
-    format!("kubestash key {id} of {repository}").into_bytes()
+/// What the wrapped keys are bound to.
+fn binding(id: &str, header: &str) -> Vec<u8> {
+    format!("kubestash key {id}\n{header}").into_bytes()
+}
+
+fn checksum(header: &str, sealed: &str) -> String {
+    blake3::hash(format!("{header}\n{sealed}\n").as_bytes()).to_hex().to_string()
 }
 
 impl KeyFile {
@@ -187,44 +210,43 @@ impl KeyFile {
         let wrap = |keys: &[DataKey]| keys.iter().map(|key| WrappedKey { id: hex(&key.id), key: hex(&*key.secret) }).collect();
         let keys = Wrapped { general: wrap(&ring.general), sensitive: wrap(&ring.sensitive) };
         let plain = Zeroizing::new(serde_json::to_vec(&keys).map_err(|_| failed("encoding"))?);
-        let nonce = random::<24>()?;
-        let wrapped = wrapping_cipher(password, &kdf)
-            .map_err(|error| failed(&error.to_string()))?
-            .encrypt(&XNonce::from(nonce), Payload { msg: &plain, aad: &binding(id, repository) })
-            .map_err(|_| failed("encryption"))?;
         let access = if ring.sensitive.is_empty() { Access::General } else { Access::Full };
-        let file = Self {
-            version: 1,
-            label: label.to_owned(),
-            created,
-            access,
-            kdf,
-            nonce: hex(&nonce),
-            checksum: blake3::hash(&wrapped).to_hex().to_string(),
-            wrapped: hex(&wrapped),
-        };
-        serde_json::to_vec_pretty(&file).map_err(|_| failed("encoding"))
+        let cipher = wrapping_cipher(password, &kdf).map_err(|error| failed(&error.to_string()))?;
+        let header = KeyHeader { version: 1, repository: repository.to_owned(), label: label.to_owned(), created, access, kdf };
+        let line = serde_json::to_string(&header).map_err(|_| failed("encoding"))?;
+        let nonce = random::<NONCE_LEN>()?;
+        let wrapped = cipher.encrypt(&XNonce::from(nonce), Payload { msg: &plain, aad: &binding(id, &line) }).map_err(|_| failed("encryption"))?;
+        let sealed = hex(&[&nonce[..], &wrapped].concat());
+        let sum = checksum(&line, &sealed);
+        Ok(format!("{line}\n{sealed}\n{sum}\n").into_bytes())
     }
 
-    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, FormatError> {
-        let file: Self = serde_json::from_slice(bytes).map_err(|_| FormatError::Invalid("something that is not a key"))?;
-        if file.version != 1 {
-            return Err(FormatError::Invalid("a key of another version"));
-        }
-        let wrapped = unhex(&file.wrapped).ok_or(FormatError::Invalid("a key that is not hex"))?;
-        if blake3::hash(&wrapped).to_hex().as_str() != file.checksum {
+    pub(crate) fn decode(bytes: &[u8], repository: &str) -> Result<Self, FormatError> {
+        let text = std::str::from_utf8(bytes).map_err(|_| FormatError::Invalid("text that is not UTF-8"))?;
+        let [line, sealed, sum, ""] = text.split('\n').collect::<Vec<_>>()[..] else {
+            return Err(FormatError::Invalid("another number of lines than a key has"));
+        };
+        if checksum(line, sealed) != sum {
             return Err(FormatError::Forged);
         }
-        Ok(file)
+        let header: KeyHeader = serde_json::from_str(line).map_err(|_| FormatError::Invalid("something that is not a key"))?;
+        if header.version != 1 {
+            return Err(FormatError::Invalid("a key of another version"));
+        }
+        if header.repository != repository {
+            return Err(FormatError::Invalid("a key of another repository"));
+        }
+        let sealed = unhex(sealed).ok_or(FormatError::Invalid("a key that is not hex"))?;
+        Ok(Self { header, line: line.to_owned(), sealed })
     }
 
     /// The data keys, or `None` for a wrong password.
-    pub(crate) fn open(&self, password: &Password, id: &str, repository: &str) -> Result<Option<KeyRing>, FormatError> {
+    pub(crate) fn open(&self, password: &Password, id: &str) -> Result<Option<KeyRing>, FormatError> {
         let wrong = FormatError::Invalid("a key that is not hex");
-        let nonce: [u8; 24] = unhex(&self.nonce).and_then(|nonce| nonce.try_into().ok()).ok_or(wrong.clone())?;
-        let wrapped = unhex(&self.wrapped).ok_or(wrong.clone())?;
-        let cipher = wrapping_cipher(password, &self.kdf)?;
-        let Ok(plain) = cipher.decrypt(&XNonce::from(nonce), Payload { msg: &wrapped, aad: &binding(id, repository) }) else {
+        let (nonce, wrapped) = self.sealed.split_first_chunk::<NONCE_LEN>().ok_or(FormatError::Truncated)?;
+        let cipher = wrapping_cipher(password, &self.header.kdf)?;
+        let bound_to = binding(id, &self.line);
+        let Ok(plain) = cipher.decrypt(&XNonce::from(*nonce), Payload { msg: wrapped, aad: &bound_to }) else {
             return Ok(None);
         };
         let plain = Zeroizing::new(plain);
@@ -248,19 +270,45 @@ mod tests {
         let ring = KeyRing::generate().unwrap();
         let (right, wrong) = (Password::new("right\n"), Password::new("wrong"));
         let bytes = KeyFile::seal(&ring, &right, KeyCost::CHEAP, ("k", "r"), "laptop", Timestamp::UNIX_EPOCH).unwrap();
-        let file = KeyFile::decode(&bytes).unwrap();
-        assert!(file.open(&wrong, "k", "r").unwrap().is_none());
-        assert!(file.open(&right, "other", "r").unwrap().is_none());
-        let opened = file.open(&right, "k", "r").unwrap().unwrap();
+        let file = KeyFile::decode(&bytes, "r").unwrap();
+        assert!(file.open(&wrong, "k").unwrap().is_none());
+        assert!(file.open(&right, "other").unwrap().is_none());
+        assert!(KeyFile::decode(&bytes, "another").is_err());
+        let opened = file.open(&right, "k").unwrap().unwrap();
         assert_eq!(*opened.general[0].secret, *ring.general[0].secret);
-        assert_eq!(file.access, Access::Full);
+        assert_eq!((file.header.access, file.header.label.as_str()), (Access::Full, "laptop"));
+    }
+
+    /// A file whose header somebody changed who knows how to make the checksum fit.
+    fn with_header(bytes: &[u8], from: &str, to: &str) -> KeyFile {
+        let text = std::str::from_utf8(bytes).unwrap();
+        assert!(text.contains(from));
+        let changed = text.replace(from, to);
+        let lines: Vec<&str> = changed.lines().collect();
+        KeyFile::decode(format!("{}\n{}\n{}\n", lines[0], lines[1], checksum(lines[0], lines[1])).as_bytes(), "r").unwrap()
     }
 
     #[test]
     fn costs_of_a_hostile_file_are_bounded() {
         let ring = KeyRing::generate().unwrap();
         let bytes = KeyFile::seal(&ring, &Password::new("p"), KeyCost::CHEAP, ("k", "r"), "", Timestamp::UNIX_EPOCH).unwrap();
-        let text = String::from_utf8(bytes).unwrap().replace("\"memory_kib\": 32", "\"memory_kib\": 4000000000");
-        assert!(KeyFile::decode(text.as_bytes()).unwrap().open(&Password::new("p"), "k", "r").is_err());
+        for (from, to) in
+            [("\"memory_kib\":32", "\"memory_kib\":262145"), ("\"iterations\":1", "\"iterations\":17"), ("\"parallelism\":1", "\"parallelism\":9")]
+        {
+            let opened = with_header(&bytes, from, to).open(&Password::new("p"), "k");
+            assert!(matches!(opened, Err(FormatError::TooLarge { .. })), "{to}");
+        }
+    }
+
+    #[test]
+    fn the_header_is_bound_to_the_keys() {
+        let ring = KeyRing { sensitive: Vec::new(), ..KeyRing::generate().unwrap() };
+        let password = Password::new("p");
+        let bytes = KeyFile::seal(&ring, &password, KeyCost::CHEAP, ("k", "r"), "auditor", Timestamp::UNIX_EPOCH).unwrap();
+        for (from, to) in [("auditor", "admin"), ("\"general\"", "\"full\""), ("1970", "1971")] {
+            assert!(with_header(&bytes, from, to).open(&password, "k").unwrap().is_none(), "{to}");
+        }
+        let flipped = String::from_utf8(bytes).unwrap().replace("auditor", "auditer");
+        assert!(matches!(KeyFile::decode(flipped.as_bytes(), "r"), Err(FormatError::Forged)));
     }
 }

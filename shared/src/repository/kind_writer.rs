@@ -5,16 +5,16 @@ use std::{cmp::Ordering, collections::HashMap, sync::Arc};
 use super::{
     RepositoryError,
     format::{
-        BLOCK_TARGET, Class, Content, SEGMENT_ROWS,
+        BLOCK_TARGET, BlockId, Class, Content, MAX_BLOCK, MAX_KEY, SEGMENT_ROWS,
         segment::{self, Lengths, Place, SegmentRow},
         top::{LayerKind, SegmentRef},
     },
-    layers::{MergedRows, block_of},
+    layers::MergedRows,
     root::Stats,
     snapshot::decode_segment,
     writer::Shared,
 };
-use crate::object::{KindInfo, Parts, Sensitivity, TypeMeta, split};
+use crate::object::{KindInfo, ObjectError, Parts, Sensitivity, TypeMeta, split};
 
 /// Rows of the parent, walked beside the items.
 struct Parent {
@@ -22,6 +22,32 @@ struct Parent {
     head: Option<(usize, SegmentRow)>,
     /// Same version and kind: an item with the same bytes is the same object.
     same_type: bool,
+}
+
+/// A row of the parent whose blocks are all there.
+struct Old {
+    row: SegmentRow,
+    manifest: BlockId,
+    rest: BlockId,
+    redacted: Option<BlockId>,
+}
+
+/// Numbers for blocks, in the order in which they are first named.
+#[derive(Default)]
+struct BlockTable {
+    blocks: Vec<BlockId>,
+    numbers: HashMap<BlockId, u32>,
+}
+
+impl BlockTable {
+    fn number(&mut self, id: BlockId) -> u32 {
+        let next = self.blocks.len() as u32;
+        let number = *self.numbers.entry(id).or_insert(next);
+        if number == next {
+            self.blocks.push(id);
+        }
+        number
+    }
 }
 
 /// A block that is being filled, and the rows that point into it.
@@ -44,6 +70,10 @@ pub struct KindWriter {
     rest: OpenBlock,
     redacted: OpenBlock,
     rows: Vec<SegmentRow>,
+    /// Blocks of the rows above, in the order in which they were closed or taken over.
+    open_table: BlockTable,
+    /// Blocks of the segments, in the order of the rows: it depends on the objects alone.
+    table: BlockTable,
     segments: Vec<SegmentRef>,
     parts: Parts,
     last_key: String,
@@ -63,6 +93,8 @@ impl KindWriter {
             rest: open(Content::Rest, sensitive),
             redacted: open(Content::Redacted, false),
             rows: Vec::new(),
+            open_table: BlockTable::default(),
+            table: BlockTable::default(),
             segments: Vec::new(),
             parts: Parts::default(),
             last_key: String::new(),
@@ -113,36 +145,50 @@ impl KindWriter {
         }
     }
 
+    /// The blocks of a row of the parent; nothing when one of them is lost, so that the object is stored again.
+    fn resolve(&self, table: usize, row: SegmentRow) -> Option<Old> {
+        let rows = &self.parent.as_ref()?.rows;
+        let block = |place: Place| rows.block(table, place.block).filter(|&id| self.shared.has(id));
+        let redacted = if row.lengths.redacted.is_some() { Some(block(row.redacted)?) } else { None };
+        Some(Old { manifest: block(row.manifest)?, rest: block(row.rest)?, redacted, row })
+    }
+
     /// Adds one item of a LIST body.
     ///
     /// # Errors
-    /// `OutOfOrder` unless its key is above the last one; `Object` when it is not JSON; `Store` when a pack cannot be stored.
+    /// `OutOfOrder` unless its key is above the last one; `Object` when it cannot be stored, others still can; `Store` when a pack cannot
+    /// be stored.
     pub fn push(&mut self, namespace: Option<&str>, name: &str, item: &[u8]) -> Result<(), RepositoryError> {
         let key = namespace.map_or_else(|| name.to_owned(), |namespace| format!("{namespace}/{name}"));
         if key <= self.last_key {
             return Err(RepositoryError::OutOfOrder { kind: self.kind.group_resource().to_string(), key, previous: self.last_key.clone() });
         }
+        if key.len() > MAX_KEY {
+            return Err(self.refused(&key, ObjectError::NameTooLong { length: key.len(), limit: MAX_KEY }));
+        }
         let sensitive = self.sensitivity != Sensitivity::Open;
         let ring = &self.shared.repository.inner.ring;
         let raw_hash = ring.hash(sensitive, item)?.first_chunk().map_or(0, |head| u64::from_le_bytes(*head));
-        let old = self.parent_row(&key)?.filter(|(_, row)| row.sensitive == sensitive);
+        let before = self.parent_row(&key)?;
+        let known = before.is_some();
+        let old = before.filter(|(_, row)| row.sensitive == sensitive).and_then(|(table, row)| self.resolve(table, row));
         let same_type = self.parent.as_ref().is_some_and(|parent| parent.same_type);
-        self.stats.objects += 1;
-        self.stats.raw_bytes += item.len() as u64;
         match old {
-            Some((layer, old)) if same_type && old.raw_hash == raw_hash => {
+            Some(old) if same_type && old.row.raw_hash == raw_hash => {
                 self.stats.unchanged += 1;
-                self.keep(layer, old);
+                self.keep(old);
             }
             old => {
-                if old.is_some() {
+                self.add(&key, item, raw_hash, old)?;
+                if known {
                     self.stats.changed += 1;
                 } else {
                     self.stats.new += 1;
                 }
-                self.add(&key, item, raw_hash, old)?;
             }
         }
+        self.stats.objects += 1;
+        self.stats.raw_bytes += item.len() as u64;
         if let Some(row) = self.rows.last() {
             let Lengths { manifest, status, server, .. } = row.lengths;
             self.stats.logical_bytes += u64::from(manifest) + u64::from(status) + u64::from(server);
@@ -151,21 +197,35 @@ impl KindWriter {
         if self.rows.len() >= SEGMENT_ROWS { self.flush() } else { Ok(()) }
     }
 
-    /// Takes a row of the parent over: its blocks get their numbers in this layer.
-    fn keep(&mut self, layer: usize, mut row: SegmentRow) {
-        for place in [&mut row.manifest, &mut row.rest] {
-            self.shared.adopt(layer, place);
-        }
-        if row.lengths.redacted.is_some() {
-            self.shared.adopt(layer, &mut row.redacted);
+    fn refused(&self, key: &str, source: ObjectError) -> RepositoryError {
+        // A name that is too long would fill the screen.
+        let shown: String = key.chars().take(300).collect();
+        let more = if shown.len() < key.len() { "…" } else { "" };
+        RepositoryError::Object { object: format!("{}/{shown}{more}", self.kind.group_resource()), source }
+    }
+
+    fn take_over(&mut self, place: Place, block: BlockId) -> Place {
+        Place { block: self.open_table.number(block), offset: place.offset }
+    }
+
+    /// Takes a row of the parent over.
+    fn keep(&mut self, old: Old) {
+        let mut row = old.row;
+        row.manifest = self.take_over(row.manifest, old.manifest);
+        row.rest = self.take_over(row.rest, old.rest);
+        if let Some(redacted) = old.redacted {
+            row.redacted = self.take_over(row.redacted, redacted);
         }
         self.rows.push(row);
     }
 
-    fn add(&mut self, key: &str, item: &[u8], raw_hash: u64, old: Option<(usize, SegmentRow)>) -> Result<(), RepositoryError> {
+    fn add(&mut self, key: &str, item: &[u8], raw_hash: u64, old: Option<Old>) -> Result<(), RepositoryError> {
         let type_meta = TypeMeta { api_version: &self.api_version, kind: &self.kind.kind };
-        split(item, type_meta, self.sensitivity, &mut self.parts)
-            .map_err(|source| RepositoryError::Object { object: format!("{}/{key}", self.kind.group_resource()), source })?;
+        split(item, type_meta, self.sensitivity, &mut self.parts).map_err(|source| self.refused(key, source))?;
+        let largest = self.parts.manifest.len().max(self.parts.status.len() + self.parts.server.len());
+        if largest > MAX_BLOCK {
+            return Err(self.refused(key, ObjectError::ItemTooLarge { limit: MAX_BLOCK }));
+        }
         let sensitive = self.sensitivity != Sensitivity::Open;
         let hash = self.shared.repository.inner.ring.hash(sensitive, &self.parts.manifest)?;
         let manifest_hash = hash.first_chunk().copied().unwrap_or_default();
@@ -177,13 +237,12 @@ impl KindWriter {
             redacted: self.parts.redacted.as_deref().map(length),
         };
         let mut row = SegmentRow { key: key.to_owned(), sensitive, raw_hash, manifest_hash, lengths, ..SegmentRow::default() };
-        let kept = old.filter(|(_, old)| old.manifest_hash == manifest_hash && old.lengths.redacted == lengths.redacted);
+        let kept = old.filter(|old| old.row.manifest_hash == manifest_hash && old.row.lengths.redacted == lengths.redacted);
         let at = self.rows.len();
-        if let Some((layer, old)) = kept {
-            (row.manifest, row.redacted) = (old.manifest, old.redacted);
-            self.shared.adopt(layer, &mut row.manifest);
-            if lengths.redacted.is_some() {
-                self.shared.adopt(layer, &mut row.redacted);
+        if let Some(old) = kept {
+            row.manifest = self.take_over(old.row.manifest, old.manifest);
+            if let Some(redacted) = old.redacted {
+                row.redacted = self.take_over(old.row.redacted, redacted);
             }
             self.rows.push(row);
         } else {
@@ -235,7 +294,7 @@ impl KindWriter {
         if rows.is_empty() {
             return Ok(());
         }
-        let number = shared.intern(shared.store_block_blocking(class, &raw)?);
+        let number = self.open_table.number(shared.store_block_blocking(class, &raw)?);
         for at in rows {
             if let Some(row) = self.rows.get_mut(at) {
                 place_of(row, content).block = number;
@@ -256,10 +315,24 @@ impl KindWriter {
             return Ok(());
         };
         let first_key = first.key.clone();
+        self.number_blocks()?;
         let raw = segment::encode(&self.rows);
         let block = self.shared.store_block_blocking(Class::general(Content::Segment), &raw)?;
         self.segments.push(SegmentRef { block, rows: self.rows.len() as u32, first_key });
         self.rows.clear();
+        Ok(())
+    }
+
+    /// Gives the blocks of all rows their places in the kind's table.
+    fn number_blocks(&mut self) -> Result<(), RepositoryError> {
+        let open = std::mem::take(&mut self.open_table).blocks;
+        for row in &mut self.rows {
+            let redacted = row.lengths.redacted.is_some().then_some(&mut row.redacted);
+            for place in [&mut row.manifest, &mut row.rest].into_iter().chain(redacted) {
+                let id = open.get(place.block as usize).copied();
+                place.block = self.table.number(id.ok_or_else(|| RepositoryError::Machine("a row without its block".to_owned()))?);
+            }
+        }
         Ok(())
     }
 
@@ -271,7 +344,7 @@ impl KindWriter {
         self.flush()?;
         self.shared.add_stats(&self.stats);
         if !self.segments.is_empty() {
-            self.shared.add_kind(LayerKind { info: self.kind, segments: self.segments });
+            self.shared.add_kind(LayerKind { info: self.kind, whole: true, segments: self.segments, blocks: self.table.blocks });
         }
         Ok(self.stats)
     }
@@ -282,14 +355,5 @@ fn place_of(row: &mut SegmentRow, content: Content) -> &mut Place {
         Content::Manifest => &mut row.manifest,
         Content::Redacted => &mut row.redacted,
         _ => &mut row.rest,
-    }
-}
-
-impl Shared {
-    fn adopt(&self, layer: usize, place: &mut Place) {
-        // The reader checked that the number is in the table when the catalog was written; a hole here would be damage that `check` names.
-        if let Some(id) = block_of(&self.parent_tops, layer, place.block) {
-            place.block = self.intern(id);
-        }
     }
 }

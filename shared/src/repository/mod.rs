@@ -36,16 +36,16 @@ pub use check::{CheckDepth, CheckError, CheckReport};
 pub use choose::{ChooseError, LATEST, choose};
 pub use error::RepositoryError;
 pub use format::{BlockId, FormatError, VERSION, segment::Lengths};
-pub use keys::{Access, KeyCost, KeyInfo, Password};
+pub use keys::{Access, KeyCost, KeyInfo, KeyList, Password};
 pub use kind_writer::KindWriter;
 pub use root::{ClusterId, KindOutcome, KindReport, LayerRef, Root, SnapshotId, Stats};
 pub use snapshot::{Snapshot, slice};
 pub use writer::{BackupOptions, CommitInfo, SnapshotWriter};
 
 use crate::store::{Created, Store, StoreError};
-use blocks::Blocks;
+use blocks::{Blocks, damage_of};
 use crypto::KeyRing;
-use format::{content, hex};
+use format::{MAX_HEADER_FILE, MAX_SEALED, content, hex};
 use keys::KeyFile;
 
 /// Features that this program knows. None yet.
@@ -64,7 +64,7 @@ struct Features {
     incompatible: Vec<String>,
 }
 
-/// The first line of `config`; the second is its MAC.
+/// The first line of `config`; the second is its MAC, the third a checksum that tells damage from a wrong password.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Config {
     version: u32,
@@ -79,6 +79,8 @@ pub struct Config {
 struct Inner {
     store: Store,
     config: Config,
+    /// A feature for whose sake this program must not write.
+    read_only: Option<String>,
     ring: KeyRing,
     key_id: String,
     blocks: Blocks,
@@ -109,19 +111,22 @@ impl Repository {
     /// Makes a new repository with one key of full access.
     ///
     /// # Errors
-    /// `AlreadyExists` when there is one; `Store`.
+    /// `AlreadyExists` when there is one, `ConfigMissing` when there is data of one; `Store`.
     pub async fn init(store: Store, password: &Password, cost: KeyCost, label: &str, now: Timestamp) -> Result<Self, RepositoryError> {
         if store.exists("config").await? {
             return Err(RepositoryError::AlreadyExists { place: store.label().to_owned() });
+        }
+        if has_data(&store).await? {
+            return Err(RepositoryError::ConfigMissing { place: store.label().to_owned() });
         }
         let ring = KeyRing::generate()?;
         let config = Config { version: VERSION, id: hex(&crypto::random::<16>()?), created: now, features: Features::default() };
         let line = serde_json::to_string(&config).map_err(|error| RepositoryError::Machine(error.to_string()))?;
         let key_id = put_key(&store, &ring, &config.id, (password, cost, label, now)).await?;
-        let text = format!("{line}\n{}\n", ring.config_mac(line.as_bytes())?);
+        let text = write_config(&line, &ring.config_mac(line.as_bytes())?);
         // The config comes last: without it there is no repository.
         match store.put_new("config", Bytes::from(text)).await? {
-            Created::New => Ok(Self::assemble(store, config, ring, key_id)),
+            Created::New => Ok(Self::assemble(store, config, None, ring, key_id)),
             Created::AlreadyThere => Err(RepositoryError::AlreadyExists { place: store.label().to_owned() }),
         }
     }
@@ -129,52 +134,66 @@ impl Repository {
     /// Opens a repository.
     ///
     /// # Errors
-    /// `NotARepository`, `WrongPassword`, `Unsupported`, `Damaged`, `Store`.
+    /// `NotARepository`, `ConfigMissing`, `WrongPassword`, `Unsupported`, `Damaged`, `Store`.
     pub async fn open(store: Store, password: &Password) -> Result<Self, RepositoryError> {
         let place = store.label().to_owned();
-        let text = match store.get("config").await {
+        let text = match store.get_at_most("config", MAX_HEADER_FILE).await {
             Err(error) if error.is_not_found() => {
-                return Err(RepositoryError::NotARepository { place });
+                let data = has_data(&store).await?;
+                return Err(if data { RepositoryError::ConfigMissing { place } } else { RepositoryError::NotARepository { place } });
             }
-            other => other?,
+            other => other.map_err(|error| damage_of(error, &format!("{place}/config")))?,
         };
-        let (line, config) = read_config(&text, &place)?;
+        let parsed = read_config(&text).map_err(RepositoryError::damaged(format!("{place}/config")))?;
+        let read_only = supported(&parsed.config, &place)?;
         let mut readable = 0;
         let mut damaged = None;
         for entry in store.list("keys").await? {
             let id = entry.key.trim_start_matches("keys/").to_owned();
-            let file = match store.get(&entry.key).await {
-                Err(StoreError::NotFound { .. }) => continue,
-                other => other?,
+            let file = match read_key(&store, &entry.key, &parsed.config.id).await {
+                Ok(Some(file)) => file,
+                Ok(None) => continue,
+                Err(error) if error.is_damage() => {
+                    damaged = Some(error);
+                    continue;
+                }
+                Err(error) => return Err(error),
             };
             // Deriving a key takes a good part of a second of one core.
-            let (password, repository, own) = (password.clone(), config.id.clone(), id.clone());
-            let opened = tokio::task::spawn_blocking(move || KeyFile::decode(&file)?.open(&password, &own, &repository))
-                .await
-                .map_err(|error| RepositoryError::Machine(error.to_string()))?;
+            let (password, own) = (password.clone(), id.clone());
+            let opened =
+                tokio::task::spawn_blocking(move || file.open(&password, &own)).await.map_err(|error| RepositoryError::Machine(error.to_string()))?;
             match opened {
                 Ok(Some(ring)) => {
-                    if ring.config_mac(line.as_bytes())? != text_mac(&text) {
+                    if ring.config_mac(parsed.line.as_bytes())? != parsed.mac {
                         return Err(RepositoryError::Damaged { object: format!("{place}/config"), reason: FormatError::Forged });
                     }
-                    return Ok(Self::assemble(store, config, ring, id));
+                    return Ok(Self::assemble(store, parsed.config, read_only, ring, id));
                 }
                 Ok(None) => readable += 1,
-                Err(reason) => damaged = Some(RepositoryError::Damaged { object: format!("{place}/{}", entry.key), reason }),
+                Err(reason) => damaged = Some(RepositoryError::Damaged { object: entry.key, reason }),
             }
         }
         // With every readable key refused, a damaged one may have been the right one.
         Err(damaged.unwrap_or(RepositoryError::WrongPassword { place, keys: readable }))
     }
 
-    fn assemble(store: Store, config: Config, ring: KeyRing, key_id: String) -> Self {
+    fn assemble(store: Store, config: Config, read_only: Option<String>, ring: KeyRing, key_id: String) -> Self {
         let blocks = Blocks::new(store.clone(), ring.clone());
-        Self { inner: Arc::new(Inner { store, config, ring, key_id, blocks }) }
+        Self { inner: Arc::new(Inner { store, config, read_only, ring, key_id, blocks }) }
+    }
+
+    /// Every operation that writes asks here first.
+    fn writable(&self) -> Result<(), RepositoryError> {
+        match &self.inner.read_only {
+            Some(found) => Err(RepositoryError::ReadOnly { place: self.place().to_owned(), found: found.clone() }),
+            None => Ok(()),
+        }
     }
 
     /// An empty repository in memory with the same data keys: hashes of the two can be compared.
     pub fn scratch(&self) -> Self {
-        Self::assemble(Store::memory(), self.inner.config.clone(), self.inner.ring.clone(), self.inner.key_id.clone())
+        Self::assemble(Store::memory(), self.inner.config.clone(), None, self.inner.ring.clone(), self.inner.key_id.clone())
     }
 
     /// What the repository says of itself.
@@ -212,19 +231,22 @@ impl Repository {
         let ids = listed.iter().filter_map(|entry| id_of(&entry.key)).collect();
         listed.retain(|entry| id_of(&entry.key).is_none_or(|id| !known.contains(&id)));
         let read = futures::stream::iter(listed).map(async |entry| {
-            let sealed = match self.inner.store.get(&entry.key).await {
+            let root = match self.inner.store.get_at_most(&entry.key, MAX_SEALED).await {
                 // Forgotten between listing and reading.
                 Err(StoreError::NotFound { .. }) => return Ok(None),
-                other => other?,
+                Err(error) => Err(damage_of(error, &entry.key)),
+                Ok(sealed) => self.open_root(&entry.key, &sealed).map_err(RepositoryError::damaged(entry.key.clone())),
             };
-            let root = self.open_root(&entry.key, &sealed);
-            Ok::<_, RepositoryError>(Some((entry.key, root)))
+            match root {
+                Err(error) if !error.is_damage() => Err(error),
+                root => Ok(Some((entry.key, root))),
+            }
         });
         let mut list = SnapshotList::default();
         for (key, root) in read.buffered(8).try_collect::<Vec<_>>().await?.into_iter().flatten() {
             match root {
                 Ok(root) => list.roots.push(root),
-                Err(reason) => list.damaged.push((key.clone(), RepositoryError::Damaged { object: key, reason })),
+                Err(error) => list.damaged.push((key, error)),
             }
         }
         list.roots.sort_by_key(|root| (root.time, root.id));
@@ -242,30 +264,39 @@ impl Repository {
     fn open_root(&self, key: &str, sealed: &[u8]) -> Result<Root, FormatError> {
         let content = self.inner.ring.open(false, sealed, root_binding(key).as_bytes())?;
         let json = content::decode(&content, None)?;
-        serde_json::from_slice(&json).map_err(|_| FormatError::Invalid("a root that this program cannot read"))
+        let root: Root = serde_json::from_slice(&json).map_err(|_| FormatError::Invalid("a root that this program cannot read"))?;
+        if key != format!("roots/{}", root.id) { Err(FormatError::Misnamed) } else { Ok(root) }
     }
 
     /// Removes a snapshot. Its data stays until a prune; other snapshots are not touched.
     ///
     /// # Errors
-    /// `Store`.
+    /// `ReadOnly`, `Store`.
     pub async fn forget(&self, id: SnapshotId) -> Result<(), RepositoryError> {
+        self.writable()?;
         Ok(self.inner.store.delete(&format!("roots/{id}")).await?)
     }
 
-    /// All keys; those that cannot be read are left out and counted by `check`'s reading of the store.
+    /// All keys, oldest first. A key file that cannot be read is reported beside them.
     ///
     /// # Errors
-    /// `Store`, or `Damaged` for a key file that cannot be read.
-    pub async fn keys(&self) -> Result<Vec<KeyInfo>, RepositoryError> {
-        let mut keys = Vec::new();
+    /// `Store`.
+    pub async fn keys(&self) -> Result<KeyList, RepositoryError> {
+        let mut list = KeyList::default();
         for entry in self.inner.store.list("keys").await? {
-            let file = KeyFile::decode(&self.inner.store.get(&entry.key).await?).map_err(RepositoryError::damaged(entry.key.clone()))?;
             let id = entry.key.trim_start_matches("keys/").to_owned();
-            keys.push(KeyInfo { current: id == self.inner.key_id, id, label: file.label, created: file.created, access: file.access });
+            match read_key(&self.inner.store, &entry.key, &self.inner.config.id).await {
+                Ok(Some(KeyFile { header, .. })) => {
+                    let current = id == self.inner.key_id;
+                    list.keys.push(KeyInfo { current, id, label: header.label, created: header.created, access: header.access });
+                }
+                Ok(None) => {}
+                Err(error) if error.is_damage() => list.damaged.push((id, error)),
+                Err(error) => return Err(error),
+            }
         }
-        keys.sort_by_key(|key| key.created);
-        Ok(keys)
+        list.keys.sort_by_key(|key| key.created);
+        Ok(list)
     }
 
     /// Adds a password. With general access it opens everything but the values of Secrets.
@@ -273,6 +304,7 @@ impl Repository {
     /// # Errors
     /// `NeedsSensitiveKey` when a password of general access should give full access; `Store`.
     pub async fn add_key(&self, password: &Password, access: Access, cost: KeyCost, label: &str, now: Timestamp) -> Result<String, RepositoryError> {
+        self.writable()?;
         let mut ring = self.inner.ring.clone();
         match access {
             Access::General => ring.sensitive.clear(),
@@ -284,21 +316,45 @@ impl Repository {
         put_key(&self.inner.store, &ring, &self.inner.config.id, (password, cost, label, now)).await
     }
 
-    /// Removes a key by its id or a unique beginning of it, never the last one with full access.
+    /// Removes a key by its id or a unique beginning of it, never the last one with full access. Also removes a damaged one.
     ///
     /// # Errors
-    /// `NotFound`, `LastKey`, `Store`.
+    /// `NotFound`, `LastKey`, `ReadOnly`, `Store`.
     pub async fn remove_key(&self, id: &str) -> Result<String, RepositoryError> {
-        let keys = self.keys().await?;
-        let mut matching = keys.iter().filter(|key| key.id.starts_with(id));
-        let (Some(key), None) = (matching.next(), matching.next()) else {
+        self.writable()?;
+        let list = self.keys().await?;
+        let all = list.keys.iter().map(|key| (&key.id, Some(key.access))).chain(list.damaged.iter().map(|(id, _)| (id, None)));
+        let mut matching = all.filter(|(own, _)| own.starts_with(id));
+        let (Some((own, access)), None) = (matching.next(), matching.next()) else {
             return Err(RepositoryError::NotFound { what: format!("one key whose id begins with {id}") });
         };
-        if key.access == Access::Full && keys.iter().filter(|key| key.access == Access::Full).count() == 1 {
-            return Err(RepositoryError::LastKey { id: key.id.clone() });
+        if access == Some(Access::Full) && list.keys.iter().filter(|key| key.access == Access::Full).count() == 1 {
+            return Err(RepositoryError::LastKey { id: own.clone() });
         }
-        self.inner.store.delete(&format!("keys/{}", key.id)).await?;
-        Ok(key.id.clone())
+        self.inner.store.delete(&format!("keys/{own}")).await?;
+        Ok(own.clone())
+    }
+}
+
+/// Whether this is the place of a native repository, be it a damaged one.
+///
+/// # Errors
+/// The store's.
+pub async fn is_repository(store: &Store) -> Result<bool, StoreError> {
+    Ok(store.exists("config").await? || has_data(store).await?)
+}
+
+/// Whether snapshots or their data are there. Keys alone are left over from an `init` that was cut off.
+async fn has_data(store: &Store) -> Result<bool, StoreError> {
+    Ok(!store.list("roots").await?.is_empty() || !store.list("index").await?.is_empty())
+}
+
+/// Nothing for a key file that was removed since it was listed.
+async fn read_key(store: &Store, key: &str, repository: &str) -> Result<Option<KeyFile>, RepositoryError> {
+    match store.get_at_most(key, MAX_HEADER_FILE).await {
+        Err(StoreError::NotFound { .. }) => Ok(None),
+        Err(error) => Err(damage_of(error, key)),
+        Ok(file) => KeyFile::decode(&file, repository).map(Some).map_err(RepositoryError::damaged(key)),
     }
 }
 
@@ -322,22 +378,41 @@ async fn put_key(
     Ok(id)
 }
 
-fn text_mac(text: &[u8]) -> &str {
-    text.split(|&byte| byte == b'\n').nth(1).and_then(|line| std::str::from_utf8(line).ok()).unwrap_or_default()
+struct ParsedConfig {
+    config: Config,
+    /// The config as it is written.
+    line: String,
+    mac: String,
 }
 
-fn read_config(text: &[u8], place: &str) -> Result<(String, Config), RepositoryError> {
-    let damaged = |what| RepositoryError::Damaged { object: format!("{place}/config"), reason: FormatError::Invalid(what) };
-    let line = text.split(|&byte| byte == b'\n').next().and_then(|line| std::str::from_utf8(line).ok()).unwrap_or_default();
-    let config: Config = serde_json::from_str(line).map_err(|_| damaged("something that is not a config"))?;
+fn write_config(line: &str, mac: &str) -> String {
+    let text = format!("{line}\n{mac}\n");
+    let sum = blake3::hash(text.as_bytes()).to_hex();
+    format!("{text}{sum}\n")
+}
+
+fn read_config(text: &[u8]) -> Result<ParsedConfig, FormatError> {
+    let wrong = FormatError::Invalid("something that is not a config");
+    let text = std::str::from_utf8(text).map_err(|_| wrong.clone())?;
+    let [line, mac, ..] = text.split('\n').collect::<Vec<_>>()[..] else {
+        return Err(wrong);
+    };
+    if write_config(line, mac) != text {
+        return Err(FormatError::Forged);
+    }
+    let config = serde_json::from_str(line).map_err(|_| wrong)?;
+    Ok(ParsedConfig { config, line: line.to_owned(), mac: mac.to_owned() })
+}
+
+/// What this program may do with a repository: nothing, read it (the answer names the feature that forbids writing), or all.
+fn supported(config: &Config, place: &str) -> Result<Option<String>, RepositoryError> {
     let unsupported = |found: String, supported: String| RepositoryError::Unsupported { place: place.to_owned(), found, supported };
     if config.version != VERSION {
         return Err(unsupported(format!("format version {}", config.version), format!("version {VERSION}")));
     }
-    // Nothing is known yet that an older program could read past, so both lists refuse.
-    let needed = config.features.incompatible.iter().chain(&config.features.read_only_compatible);
-    if let Some(feature) = needed.into_iter().find(|feature| !KNOWN_FEATURES.contains(&feature.as_str())) {
+    let unknown = |features: &[String]| features.iter().find(|feature| !KNOWN_FEATURES.contains(&feature.as_str())).cloned();
+    if let Some(feature) = unknown(&config.features.incompatible) {
         return Err(unsupported(format!("the feature {feature}"), "no optional feature".to_owned()));
     }
-    Ok((line.to_owned(), config))
+    Ok(unknown(&config.features.read_only_compatible).map(|feature| format!("the feature {feature}")))
 }

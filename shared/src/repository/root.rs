@@ -1,6 +1,6 @@
 //! The root of a snapshot: its commit, and all that is told about it without reading its catalog.
 
-use std::{fmt, str::FromStr};
+use std::{collections::BTreeMap, fmt, str::FromStr};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -28,6 +28,7 @@ impl FromStr for SnapshotId {
 
 /// Which cluster a snapshot is of.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct ClusterId {
     /// Of the namespace kube-system: stays the same for the life of a cluster.
     pub uid: String,
@@ -59,7 +60,10 @@ pub enum KindOutcome {
         bytes: u64,
         /// Objects left out by the filters or by a rule, by reason.
         #[serde(default)]
-        left_out: std::collections::BTreeMap<String, u64>,
+        left_out: BTreeMap<String, u64>,
+        /// Objects that cannot be stored, with the reason.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        not_stored: BTreeMap<String, String>,
         /// The version the kind was read at.
         resource_version: String,
         /// Whether that is the snapshot's own version.
@@ -82,7 +86,11 @@ pub enum KindOutcome {
 impl KindOutcome {
     /// Whether objects may be missing from the snapshot.
     pub fn is_gap(&self) -> bool {
-        matches!(self, Self::Forbidden { .. } | Self::Failed { .. })
+        match self {
+            Self::Read { not_stored, .. } => !not_stored.is_empty(),
+            Self::Absent => false,
+            Self::Forbidden { .. } | Self::Failed { .. } => true,
+        }
     }
 }
 

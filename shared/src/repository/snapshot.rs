@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::{
     Access, BlockRange, Catalog, Part, Repository, RepositoryError, Root,
-    format::{BlockId, Content, FormatError, segment, top},
+    format::{BlockId, Content, FormatError, MAX_LAYERS, segment, top},
 };
 use crate::object;
 
@@ -40,13 +40,24 @@ impl Repository {
         }
     }
 
+    /// The blocks that a snapshot's catalog itself lies in.
+    pub(super) async fn catalog_blocks(&self, root: &Root) -> Result<Vec<BlockId>, RepositoryError> {
+        let tops = self.tops(root).await?;
+        let segments = tops.iter().flat_map(|top| &top.kinds).flat_map(|kind| &kind.segments).map(|segment| segment.block);
+        Ok(root.layers.iter().map(|layer| layer.top).chain(segments).collect())
+    }
+
     /// The tables of a snapshot's layers, base first.
     pub(super) async fn tops(&self, root: &Root) -> Result<Vec<Arc<top::LayerTop>>, RepositoryError> {
+        let damaged = |reason| RepositoryError::Damaged { object: format!("the catalog of snapshot {}", root.name), reason };
+        if root.layers.len() > MAX_LAYERS {
+            let (found, maximum) = (root.layers.len() as u64, MAX_LAYERS as u64);
+            return Err(damaged(FormatError::TooLarge { what: "the number of layers", found, maximum }));
+        }
         let mut tops = Vec::new();
         for layer in &root.layers {
             let raw = self.inner.blocks.get(layer.top).await?;
-            let top = top::decode(&raw).map_err(RepositoryError::damaged(format!("the catalog of snapshot {}", root.name)))?;
-            tops.push(Arc::new(top));
+            tops.push(Arc::new(top::decode(&raw).map_err(damaged)?));
         }
         Ok(tops)
     }
@@ -165,7 +176,7 @@ pub fn slice(block: &Bytes, place: BlockRange) -> Result<Bytes, RepositoryError>
     Ok(block.slice(start..end))
 }
 
-/// Content classes that hold objects.
-pub(super) const fn holds_objects(content: Content) -> bool {
-    matches!(content, Content::Manifest | Content::Rest | Content::Redacted)
+/// Content classes that a kind's table of blocks may name: objects, and the dictionaries that they need.
+pub(super) const fn in_tables(content: Content) -> bool {
+    matches!(content, Content::Manifest | Content::Rest | Content::Redacted | Content::Dictionary)
 }

@@ -9,7 +9,7 @@
 //! Memory: per open kind three blocks and 4,096 rows, two open packs, two packs on their way, one compressor a thread.
 
 use std::{
-    collections::HashMap,
+    collections::HashSet,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -25,7 +25,7 @@ use super::{
     blocks::INDEX_BINDING,
     crypto::block_binding,
     format::{
-        BlockId, Class, Content, content, hex,
+        BlockId, Class, Content, MAX_BLOCK, content, hex,
         pack::{PackInfo, encode_index},
         top::{self, LayerKind, LayerTop},
     },
@@ -47,6 +47,8 @@ pub struct BackupOptions {
     pub parent: Option<Root>,
     /// Kinds to protect like Secrets.
     pub sensitive: Vec<GroupResource>,
+    /// Store also what the repository has already: it may be damaged there.
+    pub anew: bool,
 }
 
 /// Everything a root says that the writer does not know by itself.
@@ -72,22 +74,18 @@ pub struct CommitInfo {
     pub duration_ms: u64,
 }
 
-/// The data blocks that rows name, and what this backup has stored already.
-#[derive(Default)]
-pub(super) struct Table {
-    blocks: Vec<BlockId>,
-    places: HashMap<BlockId, u32>,
-    stored: std::collections::HashSet<BlockId>,
-}
-
 pub(super) struct Shared {
     pub(super) repository: Repository,
     pub(super) parent: Option<Root>,
     pub(super) parent_tops: Vec<Arc<LayerTop>>,
     sensitive: Vec<GroupResource>,
+    anew: bool,
+    /// Packs that the index names and the store lacks, or has in another length.
+    lost_packs: HashSet<u32>,
     data: Packer,
     meta: Packer,
-    table: Mutex<Table>,
+    /// What this backup has stored.
+    stored: Mutex<HashSet<BlockId>>,
     kinds: Mutex<Vec<LayerKind>>,
     packs: Mutex<Vec<PackInfo>>,
     compressors: Mutex<Vec<content::Compressor>>,
@@ -107,23 +105,21 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Shared {
-    /// The number by which rows name a block.
-    pub(super) fn intern(&self, id: BlockId) -> u32 {
-        let mut table = lock(&self.table);
-        let next = table.blocks.len() as u32;
-        let number = *table.places.entry(id).or_insert(next);
-        if number == next {
-            table.blocks.push(id);
-        }
-        number
+    /// Whether the repository has a block, as far as the list of its packs tells.
+    pub(super) fn has(&self, id: BlockId) -> bool {
+        self.repository.inner.blocks.index().places(id).any(|located| !self.lost_packs.contains(&located.pack))
     }
 
     /// Stores a block unless the repository or this backup has it.
     pub(super) fn store_block(&self, class: Class, raw: &[u8]) -> Result<(BlockId, Option<FinishedPack>), RepositoryError> {
         let ring = &self.repository.inner.ring;
         let id = ring.block_id(class, raw)?;
-        let known = self.repository.inner.blocks.index().get(id).is_some();
-        if known || !lock(&self.table).stored.insert(id) {
+        if raw.len() > MAX_BLOCK {
+            let what = format!("a block of {} bytes is above the maximum of {MAX_BLOCK}", raw.len());
+            return Err(RepositoryError::Machine(what));
+        }
+        let known = !self.anew && self.has(id);
+        if known || !lock(&self.stored).insert(id) {
             return Ok((id, None));
         }
         let compressor = lock(&self.compressors).pop();
@@ -187,6 +183,7 @@ impl Repository {
     /// `NeedsSensitiveKey` with a general-only password; `Store`; damage of the parent's catalog is no error, the backup then
     /// stores every object as if there were no parent.
     pub async fn backup(&self, options: BackupOptions) -> Result<SnapshotWriter, RepositoryError> {
+        self.writable()?;
         if self.access() != super::Access::Full {
             return Err(RepositoryError::NeedsSensitiveKey);
         }
@@ -204,9 +201,11 @@ impl Repository {
             parent,
             parent_tops,
             sensitive: options.sensitive,
+            anew: options.anew,
+            lost_packs: self.inner.blocks.lost_packs().await?,
             data: Packer::default(),
             meta: Packer::default(),
-            table: Mutex::default(),
+            stored: Mutex::default(),
             kinds: Mutex::default(),
             packs: Mutex::default(),
             compressors: Mutex::default(),
@@ -239,8 +238,7 @@ impl SnapshotWriter {
         let mut kinds = std::mem::take(&mut *lock(&shared.kinds));
         kinds.sort_by_cached_key(|kind| kind.info.group_resource().to_string());
         let rows = kinds.iter().flat_map(|kind| &kind.segments).map(|segment| u64::from(segment.rows)).sum();
-        let blocks = std::mem::take(&mut lock(&shared.table).blocks);
-        let raw = top::encode(&LayerTop { kinds, blocks });
+        let raw = top::encode(&LayerTop { kinds });
         let (top, full) = shared.store_block(Class::general(Content::Top), &raw)?;
         let inner = &shared.repository.inner;
         let last = [full, shared.data.finish(&inner.ring)?, shared.meta.finish(&inner.ring)?];
@@ -249,7 +247,9 @@ impl SnapshotWriter {
         }
         let mut stats = *lock(&shared.stats);
         stats.stored_bytes = shared.stored_bytes.load(Ordering::Relaxed);
-        let packs = std::mem::take(&mut *lock(&shared.packs));
+        let mut packs = std::mem::take(&mut *lock(&shared.packs));
+        // Packs that stand in no index: what this snapshot took over from them would be hard to find again.
+        packs.extend(inner.blocks.recovered().await);
         if !packs.is_empty() {
             let sealed = inner.ring.seal(false, &content::encode_raw(&encode_index(&packs)), INDEX_BINDING)?;
             let key = format!("index/{}", hex(blake3::hash(&sealed).as_bytes()));

@@ -18,6 +18,9 @@ pub use location::{Location, S3Options};
 
 /// Longest time for one call, retries included.
 const DEADLINE: Duration = Duration::from_secs(90);
+/// The same for asking whether an object is there. It is the first thing that is asked of a store, and one that never answers shall not
+/// keep a person waiting.
+const FIRST_ANSWER: Duration = Duration::from_secs(20);
 
 /// A place that holds objects. Cloning is cheap.
 #[derive(Clone)]
@@ -70,7 +73,7 @@ pub enum StoreError {
         key: String,
     },
     /// The store refuses these credentials, or the folder these rights.
-    #[error("{store} denies access to {key}; check the credentials and their rights (read, write, list, delete)")]
+    #[error("{store} denies access to {key}")]
     Denied {
         /// The store as the user named it.
         store: String,
@@ -81,7 +84,7 @@ pub enum StoreError {
         source: object_store::Error,
     },
     /// No space left.
-    #[error("{store} is full: cannot write {key}; free some space and run the command again, nothing stored before is lost")]
+    #[error("{store} is full: cannot write {key}")]
     Full {
         /// The store as the user named it.
         store: String,
@@ -89,7 +92,7 @@ pub enum StoreError {
         key: String,
     },
     /// No answer in time.
-    #[error("{store} did not answer within {seconds} s for {key}; check that it is up and reachable")]
+    #[error("{store} did not answer within {seconds} s for {key}")]
     Timeout {
         /// The store as the user named it.
         store: String,
@@ -99,7 +102,7 @@ pub enum StoreError {
         seconds: u64,
     },
     /// Anything else.
-    #[error("{store} failed for {key}; check that the store exists and is reachable")]
+    #[error("{store} failed for {key}")]
     Other {
         /// The store as the user named it.
         store: String,
@@ -118,6 +121,18 @@ pub enum StoreError {
         key: String,
         /// Its length.
         size: u64,
+    },
+    /// The object is larger than any of its kind.
+    #[error("{key} in {store} has {size} bytes, above the maximum of {maximum}")]
+    TooLarge {
+        /// The store as the user named it.
+        store: String,
+        /// The object.
+        key: String,
+        /// Its length.
+        size: u64,
+        /// The largest length that is read.
+        maximum: u64,
     },
     /// The place itself cannot be used.
     #[error("cannot use {store}: {reason}")]
@@ -208,23 +223,33 @@ impl Store {
                 StoreError::Denied { store, key, source }
             }
             source if io_kind(&source) == Some(std::io::ErrorKind::StorageFull) => StoreError::Full { store, key },
-            source if io_kind(&source) == Some(std::io::ErrorKind::PermissionDenied) => StoreError::Denied { store, key, source },
+            source if matches!(io_kind(&source), Some(std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem)) => {
+                StoreError::Denied { store, key, source }
+            }
             source => StoreError::Other { store, key, source },
         }
     }
 
     async fn timed<T>(&self, key: &str, call: impl Future<Output = object_store::Result<T>>) -> Result<T, StoreError> {
-        match tokio::time::timeout(self.deadline, call).await {
+        self.within(self.deadline, key, call).await
+    }
+
+    async fn within<T>(&self, deadline: Duration, key: &str, call: impl Future<Output = object_store::Result<T>>) -> Result<T, StoreError> {
+        match tokio::time::timeout(deadline, call).await {
             Ok(result) => result.map_err(|source| self.failed(key, source)),
-            Err(_) => Err(StoreError::Timeout { store: self.label.clone(), key: key.to_owned(), seconds: self.deadline.as_secs() }),
+            Err(_) => Err(StoreError::Timeout { store: self.label.clone(), key: key.to_owned(), seconds: deadline.as_secs() }),
         }
     }
 
     /// A call that changes nothing.
     async fn reading<T>(&self, key: &str, call: impl Future<Output = object_store::Result<T>>) -> Result<T, StoreError> {
+        self.reading_within(self.deadline, key, call).await
+    }
+
+    async fn reading_within<T>(&self, deadline: Duration, key: &str, call: impl Future<Output = object_store::Result<T>>) -> Result<T, StoreError> {
         #[cfg(any(test, feature = "test-faults"))]
         self.faults.before_read(&self.label, key).await?;
-        self.timed(key, call).await
+        self.within(deadline, key, call).await
     }
 
     /// A whole object.
@@ -234,6 +259,20 @@ impl Store {
     pub async fn get(&self, key: &str) -> Result<Bytes, StoreError> {
         let path = self.path(key);
         self.reading(key, async { self.inner.get(&path).await?.bytes().await }).await
+    }
+
+    /// A whole object, unless it is larger than `maximum` bytes: its length is known before memory is reserved for it.
+    ///
+    /// # Errors
+    /// `NotFound` when it is not there, `TooLarge`.
+    pub async fn get_at_most(&self, key: &str, maximum: u64) -> Result<Bytes, StoreError> {
+        let path = self.path(key);
+        let read = async {
+            let found = self.inner.get(&path).await?;
+            let size = found.meta.size;
+            if size > maximum { Ok(Err(size)) } else { found.bytes().await.map(Ok) }
+        };
+        self.reading(key, read).await?.map_err(|size| StoreError::TooLarge { store: self.label.clone(), key: key.to_owned(), size, maximum })
     }
 
     /// A part of an object.
@@ -338,7 +377,7 @@ impl Store {
     /// `Denied`, `Timeout` or `Other`.
     pub async fn exists(&self, key: &str) -> Result<bool, StoreError> {
         let path = self.path(key);
-        match self.reading(key, self.inner.head(&path)).await {
+        match self.reading_within(self.deadline.min(FIRST_ANSWER), key, self.inner.head(&path)).await {
             Ok(_) => Ok(true),
             Err(error) if error.is_not_found() => Ok(false),
             Err(error) => Err(error),
@@ -369,6 +408,8 @@ mod tests {
         assert_eq!(store.put_new("a/b", Bytes::from_static(b"other")).await.unwrap(), Created::AlreadyThere);
         assert_eq!(store.put_new("a/c", Bytes::from_static(b"c")).await.unwrap(), Created::New);
         assert_eq!(store.get("a/b").await.unwrap(), "hello");
+        assert_eq!(store.get_at_most("a/b", 5).await.unwrap(), "hello");
+        assert!(matches!(store.get_at_most("a/b", 4).await, Err(StoreError::TooLarge { size: 5, maximum: 4, .. })));
         assert_eq!(store.get_range("a/b", 1..3).await.unwrap(), "el");
         assert_eq!(store.get_ranges("a/b", &[0..1, 4..5]).await.unwrap(), ["h", "o"]);
         let sub = store.sub("/a/");

@@ -66,6 +66,11 @@ impl<'a> Reader<'a> {
         Ok((raw >> 1) as i64 ^ -((raw & 1) as i64))
     }
 
+    /// Nothing may stand behind what was read.
+    pub(crate) fn end(&self) -> Result<(), FormatError> {
+        if self.rest.is_empty() { Ok(()) } else { Err(FormatError::Invalid("bytes behind its end")) }
+    }
+
     /// A length and that many bytes of UTF-8.
     pub(crate) fn text(&mut self, maximum: usize) -> Result<&'a str, FormatError> {
         let length = self.count("the length of a text", maximum)?;
@@ -108,7 +113,7 @@ mod tests {
             prop_assert_eq!(reader.varint().unwrap(), a);
             prop_assert_eq!(reader.signed().unwrap(), b);
             prop_assert_eq!(reader.text(1000).unwrap(), c);
-            prop_assert!(reader.rest.is_empty());
+            prop_assert!(reader.end().is_ok());
         }
     }
 

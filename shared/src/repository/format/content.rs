@@ -3,12 +3,14 @@
 //! offset 0, 1 byte: codec, 0 as is, 1 zstd, 2 zstd with a dictionary; offset 1, 4 bytes: raw length; with codec 2 the 32 bytes of the
 //! dictionary's block id; then the payload, one zstd frame or the raw bytes.
 
-use super::{BlockId, FormatError, MAX_BLOCK, bytes::Reader};
+use super::{BlockId, FormatError, MAX_BLOCK, MAX_DICTIONARY, bytes::Reader};
 
 const RAW: u8 = 0;
 const ZSTD: u8 = 1;
 const ZSTD_DICTIONARY: u8 = 2;
 const LEVEL: i32 = 9;
+/// zstd makes at most 128 KiB out of 4 bytes: a small payload that states more is refused before memory is reserved.
+const MAX_RATIO: usize = (128 << 10) / 4;
 
 /// A compressor that keeps its memory between blocks.
 pub(crate) struct Compressor(zstd::bulk::Compressor<'static>);
@@ -56,14 +58,13 @@ pub(crate) fn decode(encoded: &[u8], dictionary: Option<&[u8]>) -> Result<Vec<u8
     if raw_length > MAX_BLOCK {
         return Err(FormatError::TooLarge { what: "the raw length", found: raw_length as u64, maximum: MAX_BLOCK as u64 });
     }
-    let wrong = |_| FormatError::Invalid("bytes that do not decompress");
     let payload = encoded.get(5..).unwrap_or_default();
     let raw = match codec {
         RAW => payload.to_vec(),
-        ZSTD => decompress(payload, raw_length, None).map_err(wrong)?,
+        ZSTD => decompress(payload, raw_length, None)?,
         ZSTD_DICTIONARY => {
             let dictionary = dictionary.ok_or(FormatError::Invalid("a block whose dictionary is missing"))?;
-            decompress(payload.get(32..).unwrap_or_default(), raw_length, Some(dictionary)).map_err(wrong)?
+            decompress(payload.get(32..).unwrap_or_default(), raw_length, Some(dictionary))?
         }
         _ => return Err(FormatError::Invalid("an unknown codec")),
     };
@@ -73,13 +74,22 @@ pub(crate) fn decode(encoded: &[u8], dictionary: Option<&[u8]>) -> Result<Vec<u8
     Ok(raw)
 }
 
-/// Reserves what zstd's own frame header promises, and at most the stated length: a tiny frame cannot claim much memory.
-fn decompress(payload: &[u8], raw_length: usize, dictionary: Option<&[u8]>) -> std::io::Result<Vec<u8>> {
+/// Into one buffer of the stated length; a frame that holds more is an error.
+fn decompress(payload: &[u8], raw_length: usize, dictionary: Option<&[u8]>) -> Result<Vec<u8>, FormatError> {
+    let wrong = |_| FormatError::Invalid("bytes that do not decompress");
+    if raw_length > payload.len().saturating_mul(MAX_RATIO) {
+        return Err(FormatError::Invalid("fewer compressed bytes than its raw length needs"));
+    }
     let mut decompressor = match dictionary {
-        Some(dictionary) => zstd::bulk::Decompressor::with_dictionary(dictionary)?,
-        None => zstd::bulk::Decompressor::new()?,
-    };
-    decompressor.decompress(payload, raw_length)
+        Some(dictionary) if dictionary.len() > MAX_DICTIONARY => {
+            let (found, maximum) = (dictionary.len() as u64, MAX_DICTIONARY as u64);
+            return Err(FormatError::TooLarge { what: "the length of a dictionary", found, maximum });
+        }
+        Some(dictionary) => zstd::bulk::Decompressor::with_dictionary(dictionary),
+        None => zstd::bulk::Decompressor::new(),
+    }
+    .map_err(wrong)?;
+    decompressor.decompress(payload, raw_length).map_err(wrong)
 }
 
 #[cfg(test)]
@@ -97,6 +107,37 @@ mod tests {
             assert_eq!(decode(&encoded, None).unwrap(), raw);
         }
         assert!(compressor.encode(&b"abc".repeat(1000)).len() < 100);
+    }
+
+    #[test]
+    fn content_with_a_dictionary_reads_back() {
+        let words = |n: u32| format!("apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: object-{n}\n  namespace: shop\n");
+        let samples: Vec<String> = (0..200).map(words).collect();
+        let dictionary = zstd::dict::from_samples(&samples, 4096).unwrap();
+        let id = BlockId([7; 32]);
+        let raw = words(1000);
+        let payload = zstd::bulk::Compressor::with_dictionary(9, &dictionary).unwrap().compress(raw.as_bytes()).unwrap();
+        let content = encoded(ZSTD_DICTIONARY, raw.len(), &[&id.0[..], &payload].concat());
+        assert_eq!(super::dictionary(&content).unwrap(), Some(id));
+        assert_eq!(decode(&content, Some(&dictionary)).unwrap(), raw.as_bytes());
+        assert_eq!(decode(&content, None), Err(FormatError::Invalid("a block whose dictionary is missing")));
+        assert!(decode(&content, Some(&vec![0; MAX_DICTIONARY + 1])).is_err());
+    }
+
+    #[test]
+    fn a_small_object_cannot_claim_much_memory() {
+        let zeros = Compressor::new().unwrap().encode(&vec![0; 1 << 20]);
+        assert_eq!(decode(&zeros, None).unwrap().len(), 1 << 20);
+        for claimed in [64 << 20, (64 << 20) + 1, u32::MAX as usize] {
+            let claims = encoded(ZSTD, claimed, &[0; 1000]);
+            assert!(matches!(
+                decode(&claims, None),
+                Err(FormatError::TooLarge { .. } | FormatError::Invalid("fewer compressed bytes than its raw length needs"))
+            ));
+        }
+        let mut more = zeros;
+        more[1..5].copy_from_slice(&1000_u32.to_le_bytes());
+        assert_eq!(decode(&more, None), Err(FormatError::Invalid("bytes that do not decompress")));
     }
 
     proptest! {

@@ -14,6 +14,18 @@ pub const VERSION: u32 = 1;
 pub(crate) const BLOCK_TARGET: usize = 256 << 10;
 /// No block holds more raw bytes: one object may be larger than [`BLOCK_TARGET`], and tables grow with the snapshot.
 pub(crate) const MAX_BLOCK: usize = 64 << 20;
+/// No dictionary is larger.
+pub(crate) const MAX_DICTIONARY: usize = 1 << 20;
+/// What sealing and the content's header add to the raw bytes: key id, nonce, tag, codec, length, dictionary id.
+pub(crate) const MAX_OVERHEAD: usize = 4 + 24 + 16 + 1 + 4 + 32;
+/// Bytes of one sealed object: of a block, an index file, a root.
+pub(crate) const MAX_SEALED: u64 = (MAX_BLOCK + MAX_OVERHEAD) as u64;
+/// `namespace/name`. Most names end at 253 bytes; those of RBAC objects are path segments of any length.
+pub(crate) const MAX_KEY: usize = 4096;
+/// Layers of one catalog.
+pub(crate) const MAX_LAYERS: usize = 256;
+/// Bytes of `config` and of a key file.
+pub(crate) const MAX_HEADER_FILE: u64 = 64 << 10;
 /// A pack is closed when it reaches this many bytes.
 pub(crate) const PACK_TARGET: usize = 8 << 20;
 /// No pack is larger.
@@ -100,6 +112,9 @@ pub enum FormatError {
     /// The authentication tag does not fit: changed, or under another key.
     #[error("its content was changed or damaged (authentication failed)")]
     Forged,
+    /// The name of a stored object is the hash of its bytes, and does not fit them.
+    #[error("its bytes do not fit its name")]
+    Misnamed,
     /// Anything else.
     #[error("it holds {0}")]
     Invalid(&'static str),

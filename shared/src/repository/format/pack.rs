@@ -4,7 +4,7 @@
 //! list blocks alike: id (32 bytes), class (1), offset, stored length, raw length (varints).
 
 use super::{
-    BlockId, Class, FormatError, MAX_BLOCK, MAX_PACK,
+    BlockId, Class, FormatError, MAX_BLOCK, MAX_PACK, MAX_SEALED,
     bytes::{Reader, put_varint},
 };
 
@@ -53,7 +53,10 @@ fn put_entries(out: &mut Vec<u8>, entries: &[PackEntry]) {
 }
 
 pub(crate) fn decode_entries(bytes: &[u8]) -> Result<Vec<PackEntry>, FormatError> {
-    read_entries(&mut Reader::new(bytes))
+    let mut reader = Reader::new(bytes);
+    let entries = read_entries(&mut reader)?;
+    reader.end()?;
+    Ok(entries)
 }
 
 fn read_entries(reader: &mut Reader<'_>) -> Result<Vec<PackEntry>, FormatError> {
@@ -64,12 +67,23 @@ fn read_entries(reader: &mut Reader<'_>) -> Result<Vec<PackEntry>, FormatError> 
         let offset = reader.varint()?;
         let (stored, raw) = (reader.varint_u32()?, reader.varint_u32()?);
         let end = offset.saturating_add(u64::from(stored));
-        if end > MAX_PACK || raw as usize > MAX_BLOCK {
-            return Err(FormatError::TooLarge { what: "the end of a block in its pack", found: end, maximum: MAX_PACK });
-        }
+        let bounded = |what, found: u64, maximum: u64| if found > maximum { Err(FormatError::TooLarge { what, found, maximum }) } else { Ok(()) };
+        bounded("the end of a block in its pack", end, MAX_PACK)?;
+        bounded("the raw length of a block", raw.into(), MAX_BLOCK as u64)?;
+        bounded("the stored length of a block", stored.into(), MAX_SEALED)?;
         entries.push(PackEntry { id, class, offset, stored, raw });
     }
     Ok(entries)
+}
+
+/// Length of the sealed footer that stands before a pack's last bytes.
+pub(crate) fn footer_length(trailer: &[u8]) -> Result<u64, FormatError> {
+    let mut reader = Reader::new(trailer);
+    let length = reader.u32()?;
+    if reader.take(MAGIC.len())? != MAGIC {
+        return Err(FormatError::Invalid("no footer at its end"));
+    }
+    Ok(length.into())
 }
 
 pub(crate) fn encode_index(packs: &[PackInfo]) -> Vec<u8> {
@@ -92,8 +106,12 @@ pub(crate) fn decode_index(bytes: &[u8]) -> Result<Vec<PackInfo>, FormatError> {
     let mut packs = Vec::new();
     for _ in 0..count {
         let (hash, size) = (reader.array()?, reader.varint()?);
+        if size > MAX_PACK {
+            return Err(FormatError::TooLarge { what: "the size of a pack", found: size, maximum: MAX_PACK });
+        }
         packs.push(PackInfo { hash, size, entries: read_entries(&mut reader)? });
     }
+    reader.end()?;
     Ok(packs)
 }
 
@@ -108,11 +126,25 @@ mod tests {
     fn an_index_reads_back() {
         let entry =
             |n: u8| PackEntry { id: BlockId([n; 32]), class: Class { content: Content::Rest, sensitive: true }, offset: 300, stored: 70_000, raw: 5 };
-        let packs = vec![PackInfo { hash: [7; 32], size: 1 << 33, entries: vec![entry(1), entry(2)] }];
+        let packs = vec![PackInfo { hash: [7; 32], size: MAX_PACK, entries: vec![entry(1), entry(2)] }];
         let bytes = encode_index(&packs);
         assert_eq!(decode_index(&bytes).unwrap(), packs);
         for length in 0..bytes.len() {
             assert!(decode_index(bytes.get(..length).unwrap()).is_err());
+        }
+    }
+
+    #[test]
+    fn sizes_above_their_maximum_are_refused() {
+        let entry = |offset, stored, raw| PackEntry { id: BlockId([0; 32]), class: Class::general(Content::Rest), offset, stored, raw };
+        for (what, bad) in [
+            ("the end of a block in its pack", entry(MAX_PACK, 1, 0)),
+            ("the end of a block in its pack", entry(u64::MAX, 1, 0)),
+            ("the raw length of a block", entry(0, 1, MAX_BLOCK as u32 + 1)),
+            ("the stored length of a block", entry(0, MAX_SEALED as u32 + 1, 1)),
+        ] {
+            let found = decode_entries(&encode_entries(&[bad])).unwrap_err();
+            assert!(matches!(found, FormatError::TooLarge { what: named, .. } if named == what), "{found}");
         }
     }
 

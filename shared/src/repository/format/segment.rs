@@ -4,10 +4,10 @@
 //! does not know. 1 keys: shared prefix with the key before, length of the rest, the rest. 2 flags: a byte a row. 3 hash of the raw item:
 //! 8 bytes. 4 hash of the manifest: 16 bytes. 5 lengths: manifest, status, server, and redacted where flagged. 6 places: per part the
 //! block as a difference to the row before, and the offset as a difference to where that row's part ended. Tombstones have no lengths
-//! and places.
+//! and places. A flag that a reader does not know is an error: it could change what the row means.
 
 use super::{
-    FormatError, SEGMENT_ROWS,
+    FormatError, MAX_KEY, SEGMENT_ROWS,
     bytes::{Reader, put_signed, put_varint},
 };
 
@@ -18,8 +18,6 @@ const RAW_HASHES: u64 = 3;
 const MANIFEST_HASHES: u64 = 4;
 const LENGTHS: u64 = 5;
 const PLACES: u64 = 6;
-/// namespace/name of the API is at most 63 + 1 + 253; names of some kinds are longer path segments.
-const MAX_KEY: usize = 1024;
 
 const TOMBSTONE: u8 = 1;
 const SENSITIVE: u8 = 2;
@@ -135,14 +133,20 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Vec<SegmentRow>, FormatError> {
     }
     let count = reader.count("the number of rows", SEGMENT_ROWS)?;
     let mut columns: [&[u8]; 6] = Default::default();
+    let mut last = 0;
     for _ in 0..reader.count("the number of columns", 64)? {
         let number = reader.varint()?;
+        if number <= last {
+            return Err(FormatError::Invalid("columns out of order"));
+        }
+        last = number;
         let length = reader.count("the length of a column", bytes.len())?;
         let column = reader.take(length)?;
         if let Some(slot) = usize::try_from(number).ok().and_then(|number| number.checked_sub(1)).and_then(|at| columns.get_mut(at)) {
             *slot = column;
         }
     }
+    reader.end()?;
     let [keys, flags, raw_hashes, manifest_hashes, lengths, places] = columns.map(Reader::new);
     let mut decoder = Decoder { keys, flags, raw_hashes, manifest_hashes, lengths, places, tracks: Default::default(), key: Vec::new() };
     let mut rows: Vec<SegmentRow> = Vec::new();
@@ -153,6 +157,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Vec<SegmentRow>, FormatError> {
         }
         rows.push(row);
     }
+    decoder.end()?;
     Ok(rows)
 }
 
@@ -168,6 +173,10 @@ struct Decoder<'a> {
 }
 
 impl Decoder<'_> {
+    fn end(&self) -> Result<(), FormatError> {
+        [&self.keys, &self.flags, &self.raw_hashes, &self.manifest_hashes, &self.lengths, &self.places].into_iter().try_for_each(Reader::end)
+    }
+
     fn row(&mut self) -> Result<SegmentRow, FormatError> {
         let shared = self.keys.count("a shared prefix", self.key.len())?;
         let length = self.keys.count("the length of a key", MAX_KEY)?;
@@ -178,6 +187,9 @@ impl Decoder<'_> {
         }
         let key = std::str::from_utf8(&self.key).map_err(|_| FormatError::Invalid("a key that is not UTF-8"))?.to_owned();
         let flags = self.flags.byte()?;
+        if flags & !(TOMBSTONE | SENSITIVE | REDACTED) != 0 {
+            return Err(FormatError::Invalid("a row with an unknown flag"));
+        }
         let mut row = SegmentRow {
             key,
             tombstone: flags & TOMBSTONE != 0,
