@@ -8,11 +8,16 @@ use std::{
     },
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    time::Duration,
 };
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Set for the copy in the background.
 const MARK: &str = "KSTASHFS_BACKGROUND";
 const READY: &str = "ready";
+/// How often is looked whether the mount is still there.
+const LOOK: Duration = Duration::from_millis(200);
 
 /// How the start of the copy in the background ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,19 +106,29 @@ fn open_log(log: &Path) -> io::Result<std::fs::File> {
     std::fs::OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).custom_flags(libc::O_NOFOLLOW | libc::O_APPEND).open(log)
 }
 
-/// Waits for SIGTERM, SIGINT, or the end of the mount by somebody else's hand.
-pub async fn wait_for_end(mount: &crate::Mount) {
-    use tokio::signal::unix::{SignalKind, signal};
+/// The signals that end a mount. They are caught before there is one: whoever sees it may send them at once.
+#[derive(Debug)]
+pub struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
 
-    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else { return };
-    loop {
-        tokio::select! {
-            _ = terminate.recv() => return,
-            _ = interrupt.recv() => return,
-            () = tokio::time::sleep(std::time::Duration::from_millis(200)) => {
-                if !mount.is_mounted() {
-                    return;
-                }
+impl Signals {
+    /// Catches SIGTERM and SIGINT from now on.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn catch() -> io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    /// Waits for one of them, or for the end of the mount by somebody else's hand.
+    pub async fn wait(&mut self, mount: &crate::Mount) {
+        while mount.is_mounted() {
+            tokio::select! {
+                _ = self.terminate.recv() => return,
+                _ = self.interrupt.recv() => return,
+                () = tokio::time::sleep(LOOK) => {}
             }
         }
     }

@@ -124,10 +124,11 @@ async fn serve(args: &Args) -> anyhow::Result<()> {
         Forest::of(&repository.open_snapshot(choose(&list.roots, &args.snapshot)?).await?, look)
     };
     let options = MountOptions { allow_other: args.allow_other, push: !args.no_push, threads: args.threads, source: args.repo.clone() };
+    let mut signals = daemon::Signals::catch()?;
     let mount = kstashfs::mount(forest, &args.mountpoint, &options, tokio::runtime::Handle::current())?;
     if daemon::is_background() {
         daemon::report_ready(&daemon::log_file(&args.mountpoint))?;
     }
-    daemon::wait_for_end(&mount).await;
+    signals.wait(&mount).await;
     Ok(())
 }

@@ -72,12 +72,13 @@ pub async fn run(args: &MountArgs, context: &CliContext) -> anyhow::Result<u8> {
         Forest::of(&snapshot, look)
     };
     let options = MountOptions { allow_other: args.allow_other, push: !args.no_push, threads: args.threads, source: open.place.clone() };
+    let mut signals = daemon::Signals::catch()?;
     let mount = kstashfs::mount(forest, &place, &options, tokio::runtime::Handle::current())?;
     if daemon::is_background() {
         daemon::report_ready(&daemon::log_file(&place))?;
     } else {
         context.note(&format!("Mounted on {}; Ctrl-C ends it.", place.display()));
     }
-    daemon::wait_for_end(&mount).await;
+    signals.wait(&mount).await;
     Ok(exit::OK)
 }

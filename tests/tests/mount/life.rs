@@ -261,11 +261,11 @@ async fn without_the_device_the_error_says_what_to_do() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_cluster_as_it_is_now_can_be_mounted() {
     let cluster = kubestash_tests::cluster::Cluster::shared();
-    cluster.apply_corpus(&["shop"]);
+    cluster.apply("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings, namespace: default}\ndata: {colour: blue}\n");
     let (user, place) = (User::with_cluster(cluster), Place::new());
     user.ok(&["repo", "init"]);
     user.ok(&["mount", "live", place.text()]);
-    let manifest = sh(place.path(), "cat namespaces/shop/configmaps/settings.yaml");
+    let manifest = sh(place.path(), "cat namespaces/default/configmaps/settings.yaml");
     assert!(manifest.contains("colour: blue") && !manifest.contains("resourceVersion"), "{manifest}");
-    assert!(sh(place.path(), "cat resources/namespaces/cluster/shop.yaml").contains("phase: Active"));
+    assert!(sh(place.path(), "cat resources/namespaces/cluster/default.yaml").contains("phase: Active"));
 }
