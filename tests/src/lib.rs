@@ -11,6 +11,7 @@ pub mod printed;
 pub mod program;
 pub mod s3;
 pub mod sample;
+pub mod second_reader;
 pub mod traces;
 pub mod watchdog;
 

@@ -76,6 +76,7 @@ fn hint_of_store(error: &StoreError) -> Option<&'static str> {
 
 fn hint_of_repository(error: &RepositoryError) -> Option<&'static str> {
     match error {
+        RepositoryError::Store(error) => hint_of_store(error),
         RepositoryError::NotARepository { .. } => {
             Some("`kubectl kubestash backup` makes one on first use, `kubectl kubestash repo init` an empty one")
         }

@@ -11,8 +11,9 @@ impl OpenRepository {
     /// All snapshots, with a warning for each that cannot be read.
     pub async fn list(&self, context: &CliContext) -> anyhow::Result<SnapshotList> {
         let list = self.repository.snapshots().await?;
-        for (_, error) in &list.damaged {
-            context.note(&format!("warning: a snapshot cannot be read: {error}"));
+        for (key, error) in &list.damaged {
+            let id = key.trim_start_matches("roots/");
+            context.note(&format!("warning: a snapshot cannot be read: {error}\nPut the file back from a copy of the storage, or remove it with `kubectl kubestash forget {id}`."));
         }
         Ok(list)
     }

@@ -7,7 +7,7 @@ use crate::{object::ObjectError, store::StoreError};
 #[derive(Debug, thiserror::Error)]
 pub enum RepositoryError {
     /// The store failed.
-    #[error("the store of the repository failed")]
+    #[error(transparent)]
     Store(#[from] StoreError),
     /// Nothing there.
     #[error("there is no repository at {place}")]

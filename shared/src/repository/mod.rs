@@ -17,6 +17,8 @@ mod error;
 mod format;
 mod keys;
 mod kind_writer;
+#[cfg(any(test, feature = "test-faults"))]
+mod layered;
 mod layers;
 mod packer;
 mod root;

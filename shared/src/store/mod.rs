@@ -283,8 +283,16 @@ impl Store {
         let path = self.path(key);
         match self.reading(key, self.inner.get_range(&path, range.clone())).await {
             Err(error) => Err(self.explain_range(key, range.end, error).await),
-            found => found,
+            Ok(found) => self.whole(key, &range, found),
         }
+    }
+
+    /// Some stores give what there is of a range that lies across the end.
+    fn whole(&self, key: &str, range: &Range<u64>, found: Bytes) -> Result<Bytes, StoreError> {
+        if found.len() as u64 == range.end.saturating_sub(range.start) {
+            return Ok(found);
+        }
+        Err(StoreError::TooShort { store: self.label.clone(), key: key.to_owned(), size: range.start + found.len() as u64 })
     }
 
     /// Stores word it differently that a range lies behind the end: the length tells.
@@ -306,7 +314,7 @@ impl Store {
         let path = self.path(key);
         match self.reading(key, self.inner.get_ranges(&path, ranges)).await {
             Err(error) => Err(self.explain_range(key, ranges.iter().map(|range| range.end).max().unwrap_or(0), error).await),
-            found => found,
+            Ok(found) => ranges.iter().zip(found).map(|(range, found)| self.whole(key, range, found)).collect(),
         }
     }
 
@@ -412,6 +420,10 @@ mod tests {
         assert!(matches!(store.get_at_most("a/b", 4).await, Err(StoreError::TooLarge { size: 5, maximum: 4, .. })));
         assert_eq!(store.get_range("a/b", 1..3).await.unwrap(), "el");
         assert_eq!(store.get_ranges("a/b", &[0..1, 4..5]).await.unwrap(), ["h", "o"]);
+        for range in [1..9, 7..9] {
+            assert!(matches!(store.get_range("a/b", range.clone()).await, Err(StoreError::TooShort { .. })), "{range:?}");
+            assert!(matches!(store.get_ranges("a/b", &[0..1, range.clone()]).await, Err(StoreError::TooShort { .. })), "{range:?}");
+        }
         let sub = store.sub("/a/");
         assert_eq!(sub.list("").await.unwrap().iter().map(|entry| entry.key.as_str()).collect::<Vec<_>>(), ["b", "c"]);
         sub.delete("b").await.unwrap();

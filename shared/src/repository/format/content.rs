@@ -34,6 +34,13 @@ pub(crate) fn encode_raw(raw: &[u8]) -> Vec<u8> {
     encoded(RAW, raw.len(), raw)
 }
 
+/// Encodes with a dictionary. Readers decode it; no writer but that of tests makes it yet.
+#[cfg(any(test, feature = "test-faults"))]
+pub(crate) fn encode_with_dictionary(raw: &[u8], id: BlockId, dictionary: &[u8]) -> std::io::Result<Vec<u8>> {
+    let payload = zstd::bulk::Compressor::with_dictionary(LEVEL, dictionary)?.compress(raw)?;
+    Ok(encoded(ZSTD_DICTIONARY, raw.len(), &[&id.0[..], &payload].concat()))
+}
+
 fn encoded(codec: u8, raw_length: usize, payload: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(5 + payload.len());
     out.push(codec);
@@ -116,8 +123,7 @@ mod tests {
         let dictionary = zstd::dict::from_samples(&samples, 4096).unwrap();
         let id = BlockId([7; 32]);
         let raw = words(1000);
-        let payload = zstd::bulk::Compressor::with_dictionary(9, &dictionary).unwrap().compress(raw.as_bytes()).unwrap();
-        let content = encoded(ZSTD_DICTIONARY, raw.len(), &[&id.0[..], &payload].concat());
+        let content = encode_with_dictionary(raw.as_bytes(), id, &dictionary).unwrap();
         assert_eq!(super::dictionary(&content).unwrap(), Some(id));
         assert_eq!(decode(&content, Some(&dictionary)).unwrap(), raw.as_bytes());
         assert_eq!(decode(&content, None), Err(FormatError::Invalid("a block whose dictionary is missing")));
