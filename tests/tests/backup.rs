@@ -85,6 +85,25 @@ fn what_cannot_be_read_is_named_and_the_exit_code_says_so() {
 }
 
 #[test]
+fn an_object_that_cannot_be_stored_is_named_and_the_rest_of_its_kind_kept() {
+    let cluster = Cluster::start();
+    // Names of RBAC objects may be of any length.
+    for length in [4096, 4097] {
+        let name = format!("{length}{}", "x".repeat(length - 4));
+        cluster.apply(&format!("apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata: {{name: {name}}}\nrules: []\n"));
+    }
+    let user = User::with_cluster(&cluster);
+    let ran = user.run(&["backup", "--name", "one"]);
+    assert_eq!(ran.code, 3, "{ran:?}");
+    assert!(ran.err.contains("clusterroles.rbac.authorization.k8s.io/4097xxx"), "{ran:?}");
+    assert!(ran.err.contains("…: its namespace and name have 4097 bytes, above the maximum of 4096\n"), "{ran:?}");
+    assert!(user.ok(&["snapshots"]).contains("Partial"));
+    let stored = user.ok(&["ls", "one", "clusterroles", "-o", "name"]);
+    assert!(stored.contains("cluster/clusterroles.rbac.authorization.k8s.io/4096xxx") && stored.contains("/cluster-admin.yaml"), "{stored}");
+    assert!(user.ok(&["check", "--read-data"]).contains("no damage found"));
+}
+
+#[test]
 fn filters_take_what_they_say() {
     let cluster = Cluster::shared();
     cluster.apply_corpus(&["shop"]);

@@ -143,13 +143,30 @@ fn flip(path: &Path, at: usize) {
 fn passwords_that_are_wrong_or_missing() {
     let prepared = Prepared::new();
     let password = prepared.user.home().join(".config/kubestash/password");
-    insta::assert_snapshot!(prepared.shown(&["snapshots", "--password-file", "nowhere"]), @"");
+    insta::assert_snapshot!(prepared.shown(&["snapshots", "--password-file", "nowhere"]), @r#"
+    exit 1
+    error: cannot read the password file nowhere: No such file or directory (os error 2)
+      hint: --password-file and KUBESTASH_PASSWORD_FILE name it; the default is .config/kubestash/password below your home
+    "#);
     std::fs::write(prepared.user.home().join("other"), "guess\n").unwrap();
-    insta::assert_snapshot!(prepared.shown(&["snapshots", "--password-file", "other"]), @"");
+    insta::assert_snapshot!(prepared.shown(&["snapshots", "--password-file", "other"]), @r#"
+    exit 1
+    error: cannot open the repository at ~/.local/share/kubestash/repository
+      cause: wrong password for the repository at ~/.local/share/kubestash/repository/cluster-resources/kstash/v1: none of its keys opens with it (keys tried: 1)
+      hint: check --password-file, KUBESTASH_PASSWORD_FILE and KUBESTASH_PASSWORD; --repo may name another repository than you think
+    "#);
     std::fs::write(prepared.user.home().join("other"), "\n").unwrap();
-    insta::assert_snapshot!(prepared.shown(&["snapshots", "--password-file", "other"]), @"");
+    insta::assert_snapshot!(prepared.shown(&["snapshots", "--password-file", "other"]), @r#"
+    exit 1
+    error: the password file other is empty
+      hint: write the password into its first line
+    "#);
     std::fs::rename(&password, prepared.user.home().join("kept")).unwrap();
-    insta::assert_snapshot!(prepared.shown(&["snapshots"]), @"");
+    insta::assert_snapshot!(prepared.shown(&["snapshots"]), @r#"
+    exit 1
+    error: there is no password: ~/.config/kubestash/password does not exist
+      hint: name the file with --password-file, or set KUBESTASH_PASSWORD
+    "#);
     prepared.user.ok(&["snapshots", "--password-file", "kept"]);
 }
 
@@ -160,19 +177,55 @@ fn a_pack_that_is_cut_changed_or_gone() {
     let good = std::fs::read(&pack).unwrap();
 
     std::fs::write(&pack, &good[..good.len() / 2]).unwrap();
-    insta::assert_snapshot!(prepared.shown(&["cat", "two", "cm/large", "-n", "shop"]), @"");
-    insta::assert_snapshot!(prepared.shown(&["check"]), @"");
+    insta::assert_snapshot!(prepared.shown(&["cat", "two", "cm/large", "-n", "shop"]), @r#"
+    exit 1
+    error: cannot read configmaps/large -n shop
+      cause: packs/<id>/<id> is damaged: it ends too early
+      hint: `kubectl kubestash check --read-data` lists every snapshot and object that is hit; all others stay readable
+    "#);
+    insta::assert_snapshot!(prepared.shown(&["check"]), @r#"
+    exit 1
+    Snapshots that are not named can be read. A new backup with --no-parent stores every object anew.
+    2 snapshots, 4 packs, 8 blocks
+    DAMAGED: packs/<id>/<id> has 5521 bytes instead of 11043: it was cut or changed
+      snapshots: two
+      objects, some of them: configmaps/large -n shop
+    "#);
     prepared.old_objects_read();
 
     std::fs::write(&pack, &good).unwrap();
     flip(&pack, 1000);
-    insta::assert_snapshot!(prepared.shown(&["cat", "two", "cm/large", "-n", "shop"]), @"");
-    insta::assert_snapshot!(prepared.shown(&["check", "--read-data"]), @"");
+    insta::assert_snapshot!(prepared.shown(&["cat", "two", "cm/large", "-n", "shop"]), @r#"
+    exit 1
+    error: cannot read configmaps/large -n shop
+      cause: block <id> in packs/<id>/<id> is damaged: its content was changed or damaged (authentication failed)
+      hint: `kubectl kubestash check --read-data` lists every snapshot and object that is hit; all others stay readable
+    "#);
+    insta::assert_snapshot!(prepared.shown(&["check", "--read-data"]), @r#"
+    exit 1
+    Snapshots that are not named can be read. A new backup with --no-parent stores every object anew.
+    2 snapshots, 4 packs, 8 blocks, 14.3 KiB read
+    DAMAGED: packs/<id>/<id> is damaged: its bytes do not fit its name
+      snapshots: two
+      objects, some of them: configmaps/large -n shop
+    "#);
     prepared.old_objects_read();
 
     std::fs::remove_file(&pack).unwrap();
-    insta::assert_snapshot!(prepared.shown(&["cat", "two", "cm/large", "-n", "shop"]), @"");
-    insta::assert_snapshot!(prepared.shown(&["check"]), @"");
+    insta::assert_snapshot!(prepared.shown(&["cat", "two", "cm/large", "-n", "shop"]), @r#"
+    exit 1
+    error: cannot read configmaps/large -n shop
+      cause: packs/<id>/<id> is missing from the repository
+      hint: `kubectl kubestash check --read-data` lists every snapshot and object that is hit; all others stay readable
+    "#);
+    insta::assert_snapshot!(prepared.shown(&["check"]), @r#"
+    exit 1
+    Snapshots that are not named can be read. A new backup with --no-parent stores every object anew.
+    2 snapshots, 4 packs, 8 blocks
+    DAMAGED: packs/<id>/<id> is missing
+      snapshots: two
+      objects, some of them: configmaps/large -n shop
+    "#);
     prepared.old_objects_read();
 }
 
@@ -182,8 +235,18 @@ fn a_pack_with_a_catalog() {
     let data = prepared.large_pack();
     let catalog = files(&prepared.native().join("packs")).into_iter().find(|pack| *pack != data && !prepared.packs_of_one.contains(pack)).unwrap();
     flip(&catalog, 50);
-    insta::assert_snapshot!(prepared.shown(&["ls", "two"]), @"");
-    insta::assert_snapshot!(prepared.shown(&["check"]), @"");
+    insta::assert_snapshot!(prepared.shown(&["ls", "two"]), @r#"
+    exit 1
+    error: block <id> in packs/<id>/<id>, part of the catalog of snapshot two, is damaged: its content was changed or damaged (authentication failed)
+      hint: `kubectl kubestash check --read-data` lists every snapshot and object that is hit; all others stay readable
+    "#);
+    insta::assert_snapshot!(prepared.shown(&["check"]), @r#"
+    exit 1
+    Snapshots that are not named can be read. A new backup with --no-parent stores every object anew.
+    2 snapshots, 4 packs, 8 blocks
+    DAMAGED: block <id> in packs/<id>/<id>, part of the catalog of snapshot two, is damaged: its content was changed or damaged (authentication failed)
+      snapshots: two
+    "#);
     assert!(prepared.user.ok(&["cat", "one", "cm/settings-07", "-n", "shop"]).contains("number: \"7\""));
 }
 
@@ -193,10 +256,21 @@ fn an_index_file_that_is_changed_or_gone_loses_nothing() {
     let index = prepared.only("index");
     flip(&index, 100);
     prepared.old_objects_read();
-    insta::assert_snapshot!(prepared.shown(&["check", "--read-data"]), @"");
+    insta::assert_snapshot!(prepared.shown(&["check", "--read-data"]), @r#"
+    exit 1
+    Snapshots that are not named can be read. A new backup with --no-parent stores every object anew.
+    2 snapshots, 4 packs, 8 blocks, 14.3 KiB read
+    DAMAGED: index/<id> is damaged: its bytes do not fit its name
+    DAMAGED: an index file is missing or damaged: packs that stand in no other: 2; they can be read, and the next backup makes an index of them
+    "#);
     std::fs::remove_file(&index).unwrap();
     prepared.old_objects_read();
-    insta::assert_snapshot!(prepared.shown(&["check"]), @"");
+    insta::assert_snapshot!(prepared.shown(&["check"]), @r#"
+    exit 1
+    Snapshots that are not named can be read. A new backup with --no-parent stores every object anew.
+    2 snapshots, 4 packs, 8 blocks
+    DAMAGED: an index file is missing or damaged: packs that stand in no other: 2; they can be read, and the next backup makes an index of them
+    "#);
 }
 
 #[test]
@@ -204,10 +278,25 @@ fn a_root_that_is_changed_or_cut() {
     let prepared = Prepared::new();
     let root = prepared.root("two");
     flip(&root, 100);
-    insta::assert_snapshot!(prepared.shown(&["cat", "two", "cm/large", "-n", "shop"]), @"");
-    insta::assert_snapshot!(prepared.shown(&["check"]), @"");
+    let shown = prepared.shown(&["cat", "two", "cm/large", "-n", "shop"]);
+    insta::assert_snapshot!(shown.split("error:").next().unwrap(), @r#"
+    exit 1
+    warning: a snapshot cannot be read: roots/<id> is damaged: its content was changed or damaged (authentication failed)
+    Put the file back from a copy of the storage, or remove it with `kubectl kubestash forget <id>`.
+    "#);
+    insta::assert_snapshot!(prepared.shown(&["check"]), @r#"
+    exit 1
+    Snapshots that are not named can be read. A new backup with --no-parent stores every object anew.
+    1 snapshot, 4 packs, 8 blocks
+    DAMAGED: roots/<id> is damaged: its content was changed or damaged (authentication failed)
+    "#);
     std::fs::write(&root, "").unwrap();
-    insta::assert_snapshot!(prepared.shown(&["snapshots", "-o", "name"]), @"");
+    insta::assert_snapshot!(prepared.shown(&["snapshots", "-o", "name"]), @r#"
+    exit 3
+    warning: a snapshot cannot be read: roots/<id> is damaged: it ends too early
+    Put the file back from a copy of the storage, or remove it with `kubectl kubestash forget <id>`.
+    one
+    "#);
     prepared.user.ok(&["forget", root.file_name().unwrap().to_str().unwrap()]);
     assert!(prepared.user.ok(&["check", "--read-data"]).contains("no damage found"));
     assert!(prepared.user.ok(&["cat", "one", "cm/settings-07", "-n", "shop"]).contains("number: \"7\""));
@@ -219,9 +308,19 @@ fn a_key_file_that_is_changed() {
     let key = prepared.only("keys");
     prepared.user.ok(&["key", "add", "--new-password-file", "second"]);
     flip(&key, 100);
-    insta::assert_snapshot!(prepared.shown(&["snapshots"]), @"");
+    insta::assert_snapshot!(prepared.shown(&["snapshots"]), @r#"
+    exit 1
+    error: cannot open the repository at ~/.local/share/kubestash/repository
+      cause: keys/<id> is damaged: its content was changed or damaged (authentication failed)
+      hint: use another password of this repository, or put this file back from a copy of the storage; the snapshots are not damaged by this
+    "#);
     // Another password still opens all, and can take the damage away.
-    insta::assert_snapshot!(prepared.shown(&["check", "--password-file", "second"]), @"");
+    insta::assert_snapshot!(prepared.shown(&["check", "--password-file", "second"]), @r#"
+    exit 1
+    Snapshots that are not named can be read. A new backup with --no-parent stores every object anew.
+    2 snapshots, 4 packs, 8 blocks
+    DAMAGED: keys/<id> is damaged: its content was changed or damaged (authentication failed)
+    "#);
     let id = key.file_name().unwrap().to_str().unwrap();
     prepared.user.ok(&["key", "remove", id, "--password-file", "second"]);
     assert!(prepared.user.ok(&["check", "--password-file", "second"]).contains("no damage found"));
@@ -240,10 +339,25 @@ fn a_config_that_is_changed_or_gone() {
         flip(&config, at);
     }
     flip(&config, 20);
-    insta::assert_snapshot!(prepared.shown(&["snapshots"]), @"");
+    insta::assert_snapshot!(prepared.shown(&["snapshots"]), @r#"
+    exit 1
+    error: cannot open the repository at ~/.local/share/kubestash/repository
+      cause: ~/.local/share/kubestash/repository/cluster-resources/kstash/v1/config is damaged: its content was changed or damaged (authentication failed)
+      hint: put this file back from a copy of the storage: it is written once and never changes; what lies beside it is not damaged by this
+    "#);
     std::fs::remove_file(&config).unwrap();
-    insta::assert_snapshot!(prepared.shown(&["snapshots"]), @"");
-    insta::assert_snapshot!(prepared.shown(&["repo", "init"]), @"");
+    insta::assert_snapshot!(prepared.shown(&["snapshots"]), @r#"
+    exit 1
+    error: cannot open the repository at ~/.local/share/kubestash/repository
+      cause: ~/.local/share/kubestash/repository/cluster-resources/kstash/v1/config is missing, and there are snapshots beside it
+      hint: put this file back from a copy of the storage: it is written once and never changes, and no snapshot can be read without it
+    "#);
+    insta::assert_snapshot!(prepared.shown(&["repo", "init"]), @r#"
+    exit 1
+    error: cannot open the repository at ~/.local/share/kubestash/repository
+      cause: ~/.local/share/kubestash/repository/cluster-resources/kstash/v1/config is missing, and there are snapshots beside it
+      hint: put this file back from a copy of the storage: it is written once and never changes, and no snapshot can be read without it
+    "#);
     std::fs::write(&config, good).unwrap();
     prepared.old_objects_read();
 }
@@ -264,8 +378,19 @@ fn a_store_that_is_not_there() {
         format!("http://{}", listener.local_addr().unwrap())
     };
     let (text, took) = ask(&endpoint);
-    eprintln!("{took:?}");
-    insta::assert_snapshot!(text.replace(&endpoint, "<endpoint>"), @"");
+    // How long the client tried stands in its words.
+    let text = text.replace(&endpoint, "<endpoint>");
+    let (head, tail) = text.split_once("/config in ").unwrap();
+    let (_, tail) = tail.split_once(',').unwrap();
+    insta::assert_snapshot!(format!("{head}/config in <time>,{tail}"), @r#"
+    error: cannot open the repository at s3://bucket/cluster (endpoint <endpoint>)
+      cause: s3://bucket/cluster/kstash/v1 failed for config
+      cause: Generic S3 error: Error performing HEAD <endpoint>/bucket/cluster/kstash/v1/config in <time>, after 6 retries, max_retries: 6, retry_timeout: 30s  - HTTP error: error sending request
+      cause: client error (Connect)
+      cause: tcp connect error
+      cause: Connection refused (os error 111)
+      hint: check that the store exists and is reachable from here; --repo names it, --s3-endpoint where it listens
+    "#);
     assert!(took < Duration::from_secs(25), "{took:?}");
 }
 
@@ -275,8 +400,11 @@ fn a_store_that_never_answers() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
     let (text, took) = ask(&endpoint);
-    eprintln!("{took:?}");
-    insta::assert_snapshot!(text.replace(&endpoint, "<endpoint>"), @"");
+    insta::assert_snapshot!(text.replace(&endpoint, "<endpoint>"), @r#"
+    error: cannot open the repository at s3://bucket/cluster (endpoint <endpoint>)
+      cause: s3://bucket/cluster/kstash/v1 did not answer within 20 s for config
+      hint: check that the store exists and is reachable from here; --repo names it, --s3-endpoint where it listens
+    "#);
     assert!(took < Duration::from_secs(30), "{took:?}");
 }
 
@@ -306,8 +434,20 @@ fn a_folder_that_nobody_may_write() {
     assert!(Command::new("mount").args(["-o", "remount,bind,ro"]).arg(&folder).status().unwrap().success());
     prepared.old_objects_read();
     assert!(prepared.user.ok(&["check", "--read-data"]).contains("no damage found"));
-    insta::assert_snapshot!(prepared.shown(&["forget", "one"]), @"");
-    insta::assert_snapshot!(prepared.shown(&["key", "add", "--new-password-file", "second"]), @"");
+    insta::assert_snapshot!(prepared.shown(&["forget", "one"]), @r#"
+    exit 1
+    error: ~/.local/share/kubestash/repository/cluster-resources/kstash/v1 denies access to roots/<id>
+      cause: Generic LocalFileSystem error: Unable to delete file ~/.local/share/kubestash/repository/cluster-resources/kstash/v1/roots/<id>: Read-only file system (os error 30)
+      hint: check the credentials and their rights: read, write, list and delete
+    "#);
+    insta::assert_snapshot!(prepared.shown(&["key", "add", "--new-password-file", "second"]), @r#"
+    exit 1
+    Made a random password in second.
+    error: cannot add the key
+      cause: ~/.local/share/kubestash/repository/cluster-resources/kstash/v1 denies access to keys/<id>
+      cause: Generic LocalFileSystem error: Unable to open file ~/.local/share/kubestash/repository/cluster-resources/kstash/v1/keys/<id>#1: Read-only file system (os error 30)
+      hint: check the credentials and their rights: read, write, list and delete
+    "#);
     prepared.old_objects_read();
 }
 
@@ -319,7 +459,13 @@ fn a_disk_that_is_full() {
     assert!(Command::new("cp").args(["-a"]).arg(prepared.user.repository().join(".")).arg(&small).status().unwrap().success());
     let rest = std::fs::File::create(small.join("filler")).and_then(|mut file| std::io::copy(&mut std::io::repeat(0), &mut file));
     assert_eq!(rest.unwrap_err().kind(), std::io::ErrorKind::StorageFull);
-    insta::assert_snapshot!(prepared.shown(&["key", "add", "--new-password-file", "second", "--repo", "small"]), @"");
+    insta::assert_snapshot!(prepared.shown(&["key", "add", "--new-password-file", "second", "--repo", "small"]), @r#"
+    exit 1
+    Made a random password in second.
+    error: cannot add the key
+      cause: small/cluster-resources/kstash/v1 is full: cannot write keys/<id>
+      hint: free some space and run the command again; nothing stored before is lost
+    "#);
     assert!(prepared.user.ok(&["cat", "two", "cm/settings-07", "-n", "shop", "--repo", "small"]).contains("number: \"7\""));
     assert!(prepared.user.ok(&["check", "--read-data", "--repo", "small"]).contains("no damage found"));
     // Deleting frees space, so it must work without any.

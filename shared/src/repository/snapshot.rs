@@ -36,6 +36,8 @@ impl Repository {
         match (opened.await, damaged_index.into_iter().next()) {
             // A block that cannot be found is better explained by the index file that could not be read.
             (Err(RepositoryError::Missing { .. }), Some(index)) => Err(index),
+            (Err(RepositoryError::Missing { object }), None) => Err(RepositoryError::Missing { object: in_catalog(&object, root) }),
+            (Err(RepositoryError::Damaged { object, reason }), _) => Err(RepositoryError::Damaged { object: in_catalog(&object, root), reason }),
             (catalog, _) => Ok(Snapshot { repository: self.clone(), root: Arc::new(root.clone()), catalog: Arc::new(catalog?) }),
         }
     }
@@ -49,7 +51,7 @@ impl Repository {
 
     /// The tables of a snapshot's layers, base first.
     pub(super) async fn tops(&self, root: &Root) -> Result<Vec<Arc<top::LayerTop>>, RepositoryError> {
-        let damaged = |reason| RepositoryError::Damaged { object: format!("the catalog of snapshot {}", root.name), reason };
+        let damaged = |reason| RepositoryError::Damaged { object: "the table of a layer".to_owned(), reason };
         if root.layers.len() > MAX_LAYERS {
             let (found, maximum) = (root.layers.len() as u64, MAX_LAYERS as u64);
             return Err(damaged(FormatError::TooLarge { what: "the number of layers", found, maximum }));
@@ -61,6 +63,11 @@ impl Repository {
         }
         Ok(tops)
     }
+}
+
+/// Says of a damaged block which snapshot cannot be opened for it.
+fn in_catalog(object: &str, root: &Root) -> String {
+    format!("{object}, part of the catalog of snapshot {},", root.name)
 }
 
 pub(super) fn decode_segment(wanted: &top::SegmentRef, stored: &HashMap<BlockId, Bytes>) -> Result<Vec<segment::SegmentRow>, RepositoryError> {
