@@ -7,8 +7,8 @@ use clap::Args;
 use kubestash::{
     collect::Filters,
     compare::{Change, ChangeKind, changes, is_controlled, may_be_controlled, text},
-    repository::{RepositoryError, Root, Snapshot},
-    restore::entries,
+    repository::{Access, RepositoryError, Root, Snapshot},
+    restore::{differs_only_in_generated, entries},
 };
 
 use super::backup::{gaps, live};
@@ -44,6 +44,9 @@ pub struct DiffArgs {
     /// Also what controllers make and make again: the Pods of a ReplicaSet, the ReplicaSets of a Deployment, …
     #[arg(long)]
     pub controlled: bool,
+    /// Also objects that differ only in what the cluster gave to them: uids in selectors, tokens, names of generated volumes, …
+    #[arg(long)]
+    pub generated: bool,
     /// Show values of Secrets
     #[arg(long)]
     pub show_secrets: bool,
@@ -91,13 +94,18 @@ async fn compare(args: &DiffArgs, context: &CliContext) -> anyhow::Result<u8> {
                 }
         })
         .collect();
-    let (found, controlled) = without_controlled(args, before, after, found).await?;
+    let Told { kept: found, controlled, generated } = tell_apart(args, before, after, found).await?;
     show(args, before, after, &found).await?;
     if !unread.is_empty() {
         context.note(&format!("Not compared, because one side could not be read: {}", unread.join(", ")));
     }
     if controlled > 0 {
         context.note(&format!("Not shown: {} made by controllers; --controlled shows them.", count(controlled, "object")));
+    }
+    if generated > 0 {
+        let differ = if generated == 1 { "differs" } else { "differ" };
+        let objects = count(generated, "object");
+        context.note(&format!("Not shown: {objects} that {differ} only in uids, tokens and other generated values; --generated shows them."));
     }
     if found.is_empty() {
         context.note("No differences.");
@@ -107,25 +115,45 @@ async fn compare(args: &DiffArgs, context: &CliContext) -> anyhow::Result<u8> {
     Ok(exit::ERROR)
 }
 
-/// Takes out what controllers made, unless it is asked for; with the number of objects taken out.
-async fn without_controlled(args: &DiffArgs, before: &Snapshot, after: &Snapshot, found: Vec<Change>) -> anyhow::Result<(Vec<Change>, u64)> {
-    if args.controlled {
-        return Ok((found, 0));
-    }
-    let (mut kept, mut controlled) = (Vec::new(), 0);
+/// Changes that somebody made, and how many others there are.
+#[derive(Default)]
+struct Told {
+    kept: Vec<Change>,
+    controlled: u64,
+    generated: u64,
+}
+
+/// Takes out what controllers made and what the cluster generated, unless it is asked for.
+async fn tell_apart(args: &DiffArgs, before: &Snapshot, after: &Snapshot, found: Vec<Change>) -> anyhow::Result<Told> {
+    let mut told = Told::default();
     for change in found {
-        let text = match change.kind {
-            _ if !may_be_controlled(&change.id.kind) => None,
-            ChangeKind::Added { after: row } | ChangeKind::Changed { after: row, .. } => Some(after.manifest(row).await?),
-            ChangeKind::Removed { before: row } => Some(before.manifest(row).await?),
+        let kind = &change.id.kind;
+        let ask_controlled = !args.controlled && may_be_controlled(kind);
+        let (old_row, new_row) = match change.kind {
+            ChangeKind::Added { after } => (None, ask_controlled.then_some(after)),
+            ChangeKind::Removed { before } => (ask_controlled.then_some(before), None),
+            ChangeKind::Changed { before, after } => ((!args.generated).then_some(before), (ask_controlled || !args.generated).then_some(after)),
         };
-        if text.is_some_and(|text| is_controlled(&text)) {
-            controlled += 1;
+        let (old, new) = (manifest(before, old_row).await?, manifest(after, new_row).await?);
+        // Of values that this password does not open nobody can say whether they were generated.
+        let readable = |side: &Snapshot, row: Option<u32>| side.access() == Access::Full || !is_sensitive(side, row);
+        if ask_controlled && new.as_ref().or(old.as_ref()).is_some_and(|text| is_controlled(text)) {
+            told.controlled += 1;
+        } else if let (Some(old), Some(new)) = (&old, &new)
+            && readable(before, old_row)
+            && readable(after, new_row)
+            && differs_only_in_generated(kind, old, new)
+        {
+            told.generated += 1;
         } else {
-            kept.push(change);
+            told.kept.push(change);
         }
     }
-    Ok((kept, controlled))
+    Ok(told)
+}
+
+fn is_sensitive(side: &Snapshot, row: Option<u32>) -> bool {
+    row.and_then(|row| side.catalog().row(row)).is_some_and(|row| row.sensitive)
 }
 
 fn kind_name(resource: &str, group: &str) -> String {
@@ -146,7 +174,6 @@ async fn show(args: &DiffArgs, before: &Snapshot, after: &Snapshot, found: &[Cha
         };
         let path = change.id.mount_path();
         if args.name_only {
-            // Catalogs know the names: no object is read.
             print_bytes(format!("{letter} {path}\n").as_bytes())?;
             continue;
         }

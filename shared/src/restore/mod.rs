@@ -35,4 +35,4 @@ pub use reason::Reason;
 pub use report::{CauseGroup, Failure, Outcome, Progress, Report};
 pub use select::{MountPath, Pick, Selection, SelectionError};
 pub use source::{Document, Item, LoadedParts, Source, SourceError};
-pub use verify::{Difference, DifferenceKind, VerifyError, differences, entries};
+pub use verify::{Difference, DifferenceKind, VerifyError, differences, differs_only_in_generated, entries};

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     compare::{self, ChangeKind, Entry},
-    object::{ObjectId, yaml},
+    object::{GroupResource, ObjectId, yaml},
     repository::{Catalog, RepositoryError, Snapshot},
 };
 
@@ -96,6 +96,19 @@ async fn expected(snapshot: &Snapshot, row: u32, id: &ObjectId) -> Result<bool, 
     Ok(matches!(facts.verdict, Verdict::Restore) && !controlled)
 }
 
+/// Whether two manifests of one object differ in nothing but what a server or a controller gives to it, and gives anew to a restored one: uids in
+/// selectors and labels, tokens, names of generated volumes, the node of a pod.
+///
+/// Text that is no manifest differs.
+pub fn differs_only_in_generated(kind: &GroupResource, before: &[u8], after: &[u8]) -> bool {
+    let value = |text: &[u8]| {
+        let mut value = yaml::read(text).ok()?;
+        transforms::comparable(kind, &mut value, true);
+        Some(value)
+    };
+    value(before).is_some_and(|before| value(after) == Some(before))
+}
+
 async fn changed(before: &Snapshot, after: &Snapshot, id: &ObjectId, (old, new): (u32, u32)) -> Result<Option<String>, VerifyError> {
     let failed = |source| VerifyError::Repository { object: id.clone(), source: Box::new(source) };
     let (old, new) = (before.manifest(old).await.map_err(failed)?, after.manifest(new).await.map_err(failed)?);
@@ -115,4 +128,35 @@ async fn changed(before: &Snapshot, after: &Snapshot, id: &ObjectId, (old, new):
     };
     let hide = id.kind.group.is_empty() && id.kind.resource == "secrets";
     Ok(Some(compare::text::unified(id, &text(&left)?, &text(&right)?, hide)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn generated_values_are_told_from_changes() {
+        let job = |uid: &str, image: &str| {
+            format!(
+                "metadata:\n  labels:\n    controller-uid: {uid}\n  name: once\nspec:\n  selector:\n    matchLabels:\n      controller-uid: {uid}\n  template:\n    spec:\n      containers:\n      - image: {image}\n"
+            )
+        };
+        let token = |token: &str, account: &str| {
+            format!(
+                "data:\n  token: {token}\nmetadata:\n  annotations:\n    kubernetes.io/service-account.name: {account}\n  name: key\ntype: kubernetes.io/service-account-token\n"
+            )
+        };
+        let opaque = |password: &str| format!("data:\n  password: {password}\nmetadata:\n  name: login\ntype: Opaque\n");
+        for (kind, before, after, generated) in [
+            ("jobs.batch", job("1", "a"), job("2", "a"), true),
+            ("jobs.batch", job("1", "a"), job("2", "b"), false),
+            ("secrets", token("YQ==", "web"), token("Yg==", "web"), true),
+            ("secrets", token("YQ==", "web"), token("YQ==", "admin"), false),
+            ("secrets", opaque("YQ=="), opaque("Yg=="), false),
+            ("configmaps", "\t".to_owned(), "\t".to_owned(), false),
+        ] {
+            let Ok(kind) = kind.parse();
+            assert_eq!(differs_only_in_generated(&kind, before.as_bytes(), after.as_bytes()), generated, "{before}\n{after}");
+        }
+    }
 }
