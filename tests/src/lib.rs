@@ -14,6 +14,7 @@ pub mod sample;
 pub mod second_reader;
 pub mod traces;
 pub mod watchdog;
+pub mod write;
 
 use std::path::{Path, PathBuf};
 

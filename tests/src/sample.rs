@@ -6,12 +6,12 @@ use jiff::Timestamp;
 use kubestash::{
     api::{BackendMeta, NATIVE_PATH, RepositoryEntry, repository_yaml, snapshot_yaml},
     object::{KindInfo, ObjectId},
-    repository::{Access, BackupOptions, ClusterId, CommitInfo, KeyCost, Password, Repository, Root, Snapshot},
+    repository::{Access, BackupOptions, KeyCost, Password, Repository, Root, Snapshot},
     store::Store,
 };
 use serde_json::{Value, json};
 
-use crate::program::User;
+use crate::{program::User, write};
 
 /// Opens everything.
 pub const PASSWORD: &str = "all of it";
@@ -99,31 +99,15 @@ impl Sample {
 
     /// Makes a snapshot. Of one in a hundred objects the text differs from one `revision` to the next.
     pub async fn back_up(&self, name: &str, revision: usize) -> Snapshot {
-        let writer = self.repository.backup(BackupOptions::default()).await.unwrap();
-        let shape = self.shape;
-        let writer = tokio::task::spawn_blocking(move || {
-            for (kind, objects) in kinds(shape) {
-                let mut own = writer.kind(&kind);
-                for (key, make) in objects {
-                    let (namespace, name) = key.split_once('/').map_or((None, key.as_str()), |(namespace, name)| (Some(namespace), name));
-                    own.push(namespace, name, object(namespace, name, &make, revision).to_string().as_bytes()).unwrap();
-                }
-                own.finish().unwrap();
-            }
-            writer
+        let kinds = kinds(self.shape).into_iter().map(move |(kind, objects)| {
+            let objects = objects.into_iter().map(move |(key, make)| {
+                let (namespace, name) = key.split_once('/').map_or((None, key.as_str()), |(namespace, name)| (Some(namespace), name));
+                let object = object(namespace, name, &make, revision);
+                (key, object)
+            });
+            (kind, objects)
         });
-        let info = CommitInfo {
-            name: name.to_owned(),
-            time: Timestamp::now(),
-            cluster: ClusterId::default(),
-            filters: Value::Null,
-            resource_version: None,
-            kinds: Vec::new(),
-            failed_groups: Vec::new(),
-            tags: Vec::new(),
-            duration_ms: 0,
-        };
-        let root = writer.await.unwrap().commit(info).await.unwrap();
+        let root = write::snapshot(&self.repository, BackupOptions::default(), name, kinds).await;
         self.write_snapshot_file(&root);
         self.repository.open_snapshot(&root).await.unwrap()
     }

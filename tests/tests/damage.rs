@@ -11,13 +11,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use jiff::Timestamp;
 use kubestash::{
     object::KindInfo,
-    repository::{BackupOptions, ClusterId, CommitInfo, Password, Repository, Root},
+    repository::{BackupOptions, Password, Repository, Root},
     store::Store,
 };
-use kubestash_tests::program::{Ran, User};
+use kubestash_tests::{
+    program::{Ran, User},
+    write,
+};
 
 const NATIVE: &str = "cluster-resources/kstash/v1";
 
@@ -91,36 +93,20 @@ fn without_hashes(text: &str) -> String {
 }
 
 async fn back_up(repository: &Repository, name: &str, parent: Option<Root>, more: &[&str]) -> Root {
-    let writer = repository.backup(BackupOptions { parent, ..BackupOptions::default() }).await.unwrap();
     let mut names: BTreeSet<String> = (0..40).map(|n| format!("settings-{n:02}")).collect();
     names.extend(more.iter().map(|name| (*name).to_owned()));
-    let writer = tokio::task::spawn_blocking(move || {
-        let info = KindInfo { group: String::new(), version: "v1".into(), resource: "configmaps".into(), kind: "ConfigMap".into(), namespaced: true };
-        let mut kind = writer.kind(&info);
-        for name in names {
-            let value = name.strip_prefix("settings-").map_or_else(
-                // Does not compress, so that its pack is the larger one.
-                || (0..20_000_u64).map(|n| blake3::hash(&n.to_le_bytes()).to_hex().chars().next().unwrap()).collect::<String>(),
-                |n| n.trim_start_matches('0').to_owned(),
-            );
-            let object = serde_json::json!({"metadata": {"name": name, "namespace": "shop", "uid": name}, "data": {"number": value}});
-            kind.push(Some("shop"), &name, object.to_string().as_bytes()).unwrap();
-        }
-        kind.finish().unwrap();
-        writer
+    let kind = KindInfo { group: String::new(), version: "v1".into(), resource: "configmaps".into(), kind: "ConfigMap".into(), namespaced: true };
+    let objects = names.into_iter().map(|name| {
+        let value = name.strip_prefix("settings-").map_or_else(
+            // Does not compress, so that its pack is the larger one.
+            || (0..20_000_u64).map(|n| blake3::hash(&n.to_le_bytes()).to_hex().chars().next().unwrap()).collect::<String>(),
+            |n| n.trim_start_matches('0').to_owned(),
+        );
+        let object = serde_json::json!({"metadata": {"name": name, "namespace": "shop", "uid": name}, "data": {"number": value}});
+        (format!("shop/{name}"), object)
     });
-    let info = CommitInfo {
-        name: name.to_owned(),
-        time: Timestamp::now(),
-        cluster: ClusterId::default(),
-        filters: serde_json::Value::Null,
-        resource_version: None,
-        kinds: Vec::new(),
-        failed_groups: Vec::new(),
-        tags: Vec::new(),
-        duration_ms: 0,
-    };
-    writer.await.unwrap().commit(info).await.unwrap()
+    let options = BackupOptions { parent, ..BackupOptions::default() };
+    write::snapshot(repository, options, name, [(kind, objects)]).await
 }
 
 fn files(folder: &Path) -> Vec<PathBuf> {

@@ -10,10 +10,10 @@ use std::{
 use jiff::Timestamp;
 use kubestash::{
     object::KindInfo,
-    repository::{Access, BackupOptions, ClusterId, CommitInfo, KeyCost, Password, Repository, Root, Snapshot},
+    repository::{Access, BackupOptions, KeyCost, Password, Repository, Root, Snapshot},
     store::Store,
 };
-use kubestash_tests::second_reader;
+use kubestash_tests::{second_reader, write};
 use serde_json::{Value, json};
 
 /// Objects by kind and `namespace/name`.
@@ -112,30 +112,7 @@ fn objects(generation: u32) -> Objects {
 
 async fn back_up(repository: &Repository, objects: Objects, parent: Option<Root>, name: &str) -> Root {
     let options = BackupOptions { parent, sensitive: vec![kind("tokens").group_resource()], ..BackupOptions::default() };
-    let writer = repository.backup(options).await.unwrap();
-    let writer = tokio::task::spawn_blocking(move || {
-        for (name, objects) in objects {
-            let mut kind = writer.kind(&kind(name));
-            for (key, object) in objects {
-                let (namespace, name) = key.split_once('/').map_or((None, key.as_str()), |(namespace, name)| (Some(namespace), name));
-                kind.push(namespace, name, object.to_string().as_bytes()).unwrap();
-            }
-            kind.finish().unwrap();
-        }
-        writer
-    });
-    let info = CommitInfo {
-        name: name.to_owned(),
-        time: Timestamp::now(),
-        cluster: ClusterId::default(),
-        filters: Value::Null,
-        resource_version: None,
-        kinds: Vec::new(),
-        failed_groups: Vec::new(),
-        tags: Vec::new(),
-        duration_ms: 0,
-    };
-    writer.await.unwrap().commit(info).await.unwrap()
+    write::snapshot(repository, options, name, objects.into_iter().map(|(name, objects)| (kind(name), objects))).await
 }
 
 fn files_below(folder: &Path) -> BTreeSet<PathBuf> {

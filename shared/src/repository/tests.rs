@@ -23,17 +23,7 @@ async fn new_repository(store: &Store) -> Repository {
 }
 
 fn info(name: &str, second: i64) -> CommitInfo {
-    CommitInfo {
-        name: name.to_owned(),
-        time: Timestamp::from_second(second).unwrap(),
-        cluster: ClusterId::default(),
-        filters: serde_json::Value::Null,
-        resource_version: None,
-        kinds: Vec::new(),
-        failed_groups: Vec::new(),
-        tags: Vec::new(),
-        duration_ms: 0,
-    }
+    CommitInfo::new(name, Timestamp::from_second(second).unwrap())
 }
 
 /// Objects of a cluster: `(secret, namespace, name)` to a number that makes the content.

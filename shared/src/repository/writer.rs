@@ -74,6 +74,23 @@ pub struct CommitInfo {
     pub duration_ms: u64,
 }
 
+impl CommitInfo {
+    /// Of a snapshot about which nothing else is known: no cluster, no filters, no kinds.
+    pub fn new(name: impl Into<String>, time: Timestamp) -> Self {
+        Self {
+            name: name.into(),
+            time,
+            cluster: super::ClusterId::default(),
+            filters: serde_json::Value::Null,
+            resource_version: None,
+            kinds: Vec::new(),
+            failed_groups: Vec::new(),
+            tags: Vec::new(),
+            duration_ms: 0,
+        }
+    }
+}
+
 pub(super) struct Shared {
     pub(super) repository: Repository,
     pub(super) parent: Option<Root>,
