@@ -46,6 +46,7 @@ impl Desk {
     }
 }
 
+/// Mounts and processes are looked for by this user's folder: those of tests beside this one show too.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_user_mounts_and_unmounts() {
     let desk = Desk::new().await;
@@ -60,15 +61,15 @@ async fn a_user_mounts_and_unmounts() {
         kubectl-kubestash umount m && exit 7
         kill %1; wait || true
         kubectl-kubestash umount m
-        ! grep -q kstashfs: /proc/mounts
+        if grep \"$PWD/m \" /proc/mounts; then exit 8; fi
         kstashfs $KUBESTASH_REPO m --all
         ls m/snapshots
-        process=$(pgrep -u 65534 -x kstashfs | head -1)
+        process=$(pgrep -u 65534 -f \"kstashfs $KUBESTASH_REPO m\" | head -1)
         kill -9 $process; sleep 0.3
         kubectl-kubestash mount m
         ls m
         kubectl-kubestash umount --lazy m
-        ! grep -q kstashfs: /proc/mounts";
+        if grep \"$PWD/m \" /proc/mounts; then exit 9; fi";
     let output = desk.run(PASSWORD, words);
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{}\n{out}\n{err}", output.status);
