@@ -34,6 +34,10 @@ pub fn kubectl() -> Command {
     command
 }
 
+fn copy(from: &Path, to: &Path) {
+    assert!(Command::new("cp").arg("-a").args([from, to]).status().unwrap().success(), "{} cannot be copied", from.display());
+}
+
 /// A running control plane, or the cluster of `KUBESTASH_TEST_KUBECONFIG`. Dropping it ends what was started.
 #[derive(Debug)]
 pub struct Cluster {
@@ -79,8 +83,41 @@ impl Cluster {
 
     fn up(variables: &str, flags: &str) -> Self {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        // The watchdog removes it, also when this process is killed.
+        Self::up_in(tempfile::tempdir().unwrap().keep(), variables, flags)
+    }
+
+    /// A cluster without controllers that goes on where [`Cluster::keep`] left another. The folder is copied and can be used again.
+    pub fn resume(kept: &Path) -> Self {
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let folder = tempfile::tempdir().unwrap().keep();
+        copy(kept, &folder.join("state"));
+        Self::up_in(folder, "CONTROLLERS=no", "")
+    }
+
+    /// Ends the cluster and keeps its data in a folder that is not there yet.
+    pub fn keep(self, folder: &Path) {
+        let state = self.state().expect("only a cluster that was started here can be kept");
+        let entries = || std::fs::read_dir(&state).unwrap().map(|entry| entry.unwrap().path());
+        for file in entries().filter(|path| path.extension().is_some_and(|extension| extension == "pid")) {
+            // The process, and when it was started.
+            let record = std::fs::read_to_string(&file).unwrap();
+            let process = record.split_whitespace().next().expect("a record names its process");
+            assert!(Command::new("kill").args(["-KILL", process]).status().unwrap().success());
+            while Path::new("/proc").join(process).join("exe").exists() {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            std::fs::remove_file(file).unwrap();
+        }
+        std::fs::create_dir_all(folder.parent().unwrap()).unwrap();
+        // Half a copy must not be taken for a whole one.
+        let half = folder.with_extension("half");
+        let _ = std::fs::remove_dir_all(&half);
+        copy(&state, &half);
+        std::fs::rename(half, folder).unwrap();
+    }
+
+    /// The watchdog removes the folder, also when this process is killed.
+    fn up_in(folder: PathBuf, variables: &str, flags: &str) -> Self {
         let script = tests_folder("devcluster/devcluster");
         let script = script.display();
         let begin = format!("{variables} '{script}' up \"$1/state\" {flags}");

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot start its tools shall say so loudly")]
 
 pub mod awkward;
+pub mod bench;
 pub mod cluster;
 pub mod corpus;
 pub mod differences;

@@ -10,9 +10,12 @@ use std::{
 pub fn programs() -> &'static Path {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     FOLDER.get_or_init(|| {
-        // target/<profile>/deps/<test>
+        // A test is target/<profile>/deps/<test>, a program target/<profile>/<program>.
         let own = std::env::current_exe().unwrap();
-        let folder = own.parent().and_then(Path::parent).unwrap().to_owned();
+        let mut folder = own.parent().unwrap().to_owned();
+        if folder.ends_with("deps") {
+            folder.pop();
+        }
         let mut cargo = Command::new(env!("CARGO"));
         cargo.args(["build", "--quiet", "-p", "kubectl-kubestash", "-p", "kstashfs"]).current_dir(env!("CARGO_MANIFEST_DIR"));
         // What cargo tells this test of itself would look like a change to build scripts, and half of the dependencies would be built again.

@@ -1,0 +1,100 @@
+//! The corpus itself in a repository: status, server fields and all, as a busy cluster would hold them.
+
+use std::collections::BTreeMap;
+
+use anyhow::Context as _;
+use jiff::Timestamp;
+use kubestash::{
+    object::KindInfo,
+    repository::{BackupOptions, ClusterId, CommitInfo, KeyCost, Password, Repository, Root},
+    store::{Location, S3Options},
+};
+
+use super::{
+    figure::{Figure, Target},
+    listing::Gzip,
+    machine,
+    stage::Stage,
+};
+use crate::corpus::Corpus;
+
+const MB: f64 = 1e6;
+
+/// Objects of each kind by `namespace/name`, as an API server lists them.
+type Listed = BTreeMap<String, (KindInfo, BTreeMap<String, Item>)>;
+
+struct Item {
+    namespace: Option<String>,
+    name: String,
+    json: String,
+}
+
+fn listed(corpus: &Corpus) -> Listed {
+    let mut kinds = Listed::new();
+    for object in corpus.iter() {
+        let (namespace, name) = (object.namespace().map(str::to_owned), object.name().to_owned());
+        let key = namespace.as_ref().map_or_else(|| name.clone(), |namespace| format!("{namespace}/{name}"));
+        let (_, items) = kinds.entry(object.kind.folder()).or_insert_with(|| (object.kind.info(), BTreeMap::new()));
+        items.insert(key, Item { namespace, name, json: object.value.to_string() });
+    }
+    kinds
+}
+
+fn back_up(stage: &Stage, repository: &Repository, kinds: &Listed, name: &str, parent: Option<Root>) -> anyhow::Result<Root> {
+    let writer = stage.wait(repository.backup(BackupOptions { parent, ..BackupOptions::default() }))?;
+    for (info, items) in kinds.values() {
+        let mut kind = writer.kind(info);
+        for item in items.values() {
+            kind.push(item.namespace.as_deref(), &item.name, item.json.as_bytes())?;
+        }
+        kind.finish()?;
+    }
+    let info = CommitInfo {
+        name: name.to_owned(),
+        time: Timestamp::now(),
+        cluster: ClusterId { uid: "corpus".to_owned(), name: "corpus".to_owned(), server_version: String::new() },
+        filters: serde_json::Value::Null,
+        resource_version: None,
+        kinds: Vec::new(),
+        failed_groups: Vec::new(),
+        tags: Vec::new(),
+        duration_ms: 0,
+    };
+    Ok(stage.wait(writer.commit(info))?)
+}
+
+/// `corpus.*`.
+///
+/// # Errors
+/// When the repository cannot be written.
+pub fn figures(stage: &Stage) -> anyhow::Result<Vec<Figure>> {
+    let folder = stage.path("corpus-repository");
+    let place = folder.to_str().context("the folder's name is not UTF-8")?;
+    let store = Location::parse(place)?.open(&S3Options::default(), true)?;
+    let repository = stage.wait(Repository::init(store, &Password::generate()?, KeyCost::default(), "bench", Timestamp::now()))?;
+    let corpus = stage.corpus();
+
+    let kinds = listed(&corpus);
+    let gzip = Gzip::start()?;
+    for item in kinds.values().flat_map(|(_, items)| items.values()) {
+        gzip.write(item.json.as_bytes());
+    }
+    let gzipped = gzip.finish()? as f64 / MB;
+    let parent = back_up(stage, &repository, &kinds, "first", None)?;
+    let first = machine::bytes_below(&folder)? as f64 / MB;
+
+    let raw = parent.stats.raw_bytes as f64 / MB;
+    let root = back_up(stage, &repository, &listed(&corpus.at_revision(1)), "second", Some(parent))?;
+    let second = machine::bytes_below(&folder)? as f64 / MB - first;
+    let size = stage.size();
+    Ok(vec![
+        Figure::cost("corpus.first", first, "MB")
+            .over(Some(gzipped))
+            .aims_at_in(size, Target::Value(46.0))
+            .noting(format!("the corpus as a busy cluster would hold it, {raw:.0} MB of JSON; floor: gzip -6 of that")),
+        Figure::cost("corpus.second", second, "MB")
+            .over(Some(gzipped))
+            .aims_at_in(size, Target::Value(0.5))
+            .noting(format!("{} objects changed", root.stats.changed)),
+    ])
+}

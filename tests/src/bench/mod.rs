@@ -1,0 +1,44 @@
+//! The benchmark: what the programs take, beside the least that the same work can take on this machine, in the same run.
+//!
+//! ```text
+//! corpus ─▶ cluster ─▶ Stage: backups, timed ─┬─▶ backup.* store.*
+//!                                             ├─▶ compare.*
+//!                                             └─▶ mount.*   kstashfs · EROFS · the disk, in turn
+//! ```
+//! A new figure is a line in the group it belongs to; a new group is a file here and a line in [`GROUPS`]. Nothing in it fails for being
+//! slow: only a measurement that is wrong in itself does, such as a backup that did not read everything.
+
+pub mod backup;
+pub mod compare;
+pub mod corpus_store;
+pub mod figure;
+pub mod listing;
+pub mod loaded;
+pub mod machine;
+pub mod mount;
+pub mod output;
+pub mod process;
+pub mod stage;
+pub mod trees;
+
+use self::{figure::Figure, stage::Stage};
+
+/// Figures that are measured together.
+#[derive(Debug)]
+pub struct Group {
+    /// What their names begin with.
+    pub name: &'static str,
+    /// What they tell.
+    pub about: &'static str,
+    /// Measures them.
+    pub run: fn(&Stage) -> anyhow::Result<Vec<Figure>>,
+}
+
+/// All groups, in the order in which they run.
+pub const GROUPS: &[Group] = &[
+    Group { name: "backup", about: "backups of a cluster, beside raw lists of the same kinds", run: backup::figures },
+    Group { name: "store", about: "bytes of two snapshots of a cluster, beside gzip of the same lists", run: backup::store_figures },
+    Group { name: "corpus", about: "bytes of two snapshots of the corpus itself, without a cluster", run: corpus_store::figures },
+    Group { name: "compare", about: "changes between two snapshots", run: compare::figures },
+    Group { name: "mount", about: "a mounted snapshot, beside EROFS and the disk with the same files", run: mount::figures },
+];
