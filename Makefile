@@ -2,7 +2,7 @@
 SHELL := /usr/bin/env bash
 CARGO ?= cargo
 
-.PHONY: help setup build test demo cluster cluster-down dist lint deny clean
+.PHONY: help setup build test demo bench cluster cluster-down dist lint deny clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -18,6 +18,10 @@ test: setup ## Run every test: real clusters, real S3, real mounts; `cargo test`
 
 demo: ## A real cluster is backed up, mounted, searched, broken and restored, before your eyes
 	tests/demo
+
+bench: ## Measure everything beside its floor; writes target/bench.tsv. BENCH_OBJECTS=5000 makes it short
+	tests/setup cluster mount bench
+	$(CARGO) run --release -p kubestash-tests --bin bench
 
 cluster: ## Start a Kubernetes control plane to play with; prints the KUBECONFIG line
 	tests/setup cluster
