@@ -1,6 +1,6 @@
 //! The bytes of files: from blocks in memory at once, else by a fetch with a deadline.
 
-use std::{sync::Arc, time::Duration};
+use std::{ops::Range, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use kubestash::{
@@ -56,6 +56,10 @@ struct Recipe {
     merged: bool,
 }
 
+/// The blocks that the last file came from, one for each of its pieces.
+#[derive(Debug, Default)]
+pub struct Recent([Option<(BlockId, Bytes)>; 3]);
+
 impl SnapshotFiles {
     /// Lays out the tree.
     pub fn new(snapshot: Snapshot, options: FileOptions) -> Arc<Self> {
@@ -105,14 +109,34 @@ impl SnapshotFiles {
 
     /// The bytes of a file, if all its blocks are in memory.
     pub fn ready(&self, file: File) -> Option<Bytes> {
+        self.ready_with(file, &mut Recent::default())
+    }
+
+    /// As [`SnapshotFiles::ready`], for one file after the other: neighbours mostly lie in the same blocks.
+    pub fn ready_with(&self, file: File, recent: &mut Recent) -> Option<Bytes> {
         let recipe = self.recipe(file)?;
         let mut pieces = [Bytes::new(), Bytes::new(), Bytes::new()];
-        for (piece, place) in pieces.iter_mut().zip(recipe.pieces) {
-            if let Some(place) = place {
-                *piece = slice(&self.snapshot.cached_block(place.block)?, place).ok()?;
-            }
+        for ((piece, place), last) in pieces.iter_mut().zip(recipe.pieces).zip(&mut recent.0) {
+            let Some(place) = place else { continue };
+            let block = match last {
+                Some((id, block)) if *id == place.block => block,
+                last => &mut last.insert((place.block, self.snapshot.cached_block(place.block)?)).1,
+            };
+            *piece = slice(block, place).ok()?;
         }
         self.cook(file, recipe.merged, pieces).ok()
+    }
+
+    /// The first file of some rows that [`SnapshotFiles::ready`] would not give.
+    pub fn first_not_ready(&self, view: View, rows: Range<u32>) -> Option<File> {
+        let mut seen: [Option<BlockId>; 3] = [None; 3];
+        rows.map(|row| File { row, view }).find(|&file| {
+            let Some(recipe) = self.recipe(file) else { return false };
+            recipe.pieces.into_iter().zip(&mut seen).any(|(place, seen)| {
+                let Some(place) = place.filter(|place| seen.replace(place.block) != Some(place.block)) else { return false };
+                self.snapshot.cached_block(place.block).is_none()
+            })
+        })
     }
 
     /// Whether [`SnapshotFiles::ready`] would give bytes.

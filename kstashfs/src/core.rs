@@ -1,6 +1,7 @@
 //! What the requests of the kernel mean: nodes, their attributes, directories, reads.
 //!
-//! Event loops never wait: what must be fetched first is finished on the fetch pool, with its reply in hand.
+//! Event loops do not wait for a store: what must be fetched first is finished on the fetch pool, with its reply in hand. Only those that may
+//! push wait a moment for a block, which is all that a local one takes.
 
 use std::{
     sync::{
@@ -18,7 +19,7 @@ use crate::{
     content::{ContentError, SnapshotFiles},
     counters::Counters,
     forest::{Forest, join, split},
-    pusher::{InFlight, Pusher},
+    pusher::{InFlight, Pusher, Wait},
     tree::{File, Node, ROOT, TOP},
 };
 
@@ -28,6 +29,8 @@ pub(crate) const FOREVER: Duration = Duration::from_secs(u64::MAX / 4);
 pub(crate) const SHORT: Duration = Duration::from_secs(1);
 /// Longest wait of somebody who looks at the list of snapshots; then they see the one before.
 const LOOK_DEADLINE: Duration = Duration::from_secs(2);
+/// Longest wait of an event loop for a block.
+const MOMENT: Duration = Duration::from_millis(5);
 /// Directories listed in a row without a file being read, after which their files are no longer fetched ahead: it is `find` or `ls`.
 const LISTINGS_ONLY: u32 = 4;
 
@@ -340,14 +343,20 @@ impl Core {
     fn prefetch_directory(self: &Arc<Self>, files: &Arc<SnapshotFiles>, directory: u64) {
         let Some((rows, view)) = files.tree.files(directory) else { return };
         if self.listings.fetch_add(1, Ordering::Relaxed) < LISTINGS_ONLY {
-            self.prefetch(files, File { row: rows.start, view });
+            self.fetch_ahead(files, File { row: rows.start, view }, Wait::No);
         }
     }
 
-    fn prefetch(self: &Arc<Self>, files: &Arc<SnapshotFiles>, file: File) {
-        if !files.is_ready(file) {
-            let files = Arc::clone(files);
-            self.runtime.spawn(async move { files.prefetch(file).await });
+    /// Has the blocks of a file fetched. Only on an event loop that others can stand in for may be waited, and only as long as reading from
+    /// a disk takes.
+    fn fetch_ahead(self: &Arc<Self>, files: &Arc<SnapshotFiles>, file: File, wait: Wait) {
+        if files.is_ready(file) {
+            return;
+        }
+        let own = Arc::clone(files);
+        let fetched = self.runtime.spawn(async move { own.prefetch(file).await });
+        if wait == Wait::AMoment {
+            let _ = self.runtime.block_on(async { tokio::time::timeout(MOMENT, fetched).await });
         }
     }
 
@@ -360,16 +369,23 @@ impl Core {
         if let Some(files) = self.forest.loaded(number)
             && let Some(Node::File(file)) = files.tree.node(own)
         {
-            if let Some(bytes) = files.ready(file) {
-                if range.0 == 0
-                    && let Some(wanted) = self.pusher.push(number, &files, file)
-                {
-                    self.prefetch(&files, wanted);
-                }
-                return reply.data(part(&bytes, range));
+            let push = if range.0 == 0 { self.pusher.push(number, &files, file) } else { None };
+            let mut bytes = files.ready(file);
+            if bytes.is_none() && push.is_some() {
+                self.fetch_ahead(&files, file, Wait::AMoment);
+                bytes = files.ready(file);
             }
-            if range.0 == 0 {
-                self.pusher.note(number, &files, file);
+            match (bytes, push) {
+                (Some(bytes), None) => return reply.data(part(&bytes, range)),
+                (Some(bytes), Some(mut push)) => {
+                    let fetch = |file, wait| self.fetch_ahead(&files, file, wait);
+                    push.wanted().into_iter().for_each(|file| fetch(file, Wait::No));
+                    push.begin();
+                    reply.data(part(&bytes, range));
+                    drop(in_flight);
+                    return push.finish(fetch);
+                }
+                (None, _) => {}
             }
         }
         self.with_files(number, reply, move |core, files, reply| match files.map(|files| (files, files.tree.node(own))) {

@@ -2,15 +2,20 @@
 //!
 //! Storing waits for the lock of a page, and a page that is being read stays locked until it is answered. Therefore:
 //! - never the file being answered nor one with a read in flight;
-//! - only what is decoded in memory, and never from a thread that fetches;
+//! - only what is decoded in memory, and never from a thread that fetches; an event loop waits for a fetch for a moment at most, and not
+//!   while it stores;
 //! - no lock of ours is held meanwhile;
 //! - always one event loop stays free to answer;
+//! - one loop pushes for a directory at a time: a read in its way makes it go on behind that;
 //! - when a store takes long all the same, pushing ends for this mount.
+//!
+//! Most of a push comes behind the answer, while the reader works on another core on what was pushed before it.
 
 use std::{
+    ops::Range,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -18,15 +23,25 @@ use std::{
 use fuser::{INodeNo, Notifier};
 
 use crate::{
-    content::SnapshotFiles,
+    content::{Recent, SnapshotFiles},
     counters::Counters,
     forest::join,
-    push::{LARGEST_BYTES, LARGEST_WINDOW, Policy},
-    tree::File,
+    push::{HEAD_START, LARGEST_BYTES, Policy},
+    tree::{File, View},
 };
 
 /// A store that takes longer waits for a page that somebody keeps locked.
 const SLOW: Duration = Duration::from_millis(100);
+
+/// Directories whose first blocks are fetched while the one before them is read.
+const DIRECTORIES_AHEAD: usize = 3;
+
+/// Whether somebody waits for a fetch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wait {
+    No,
+    AMoment,
+}
 
 /// Pushes for one mount.
 pub(crate) struct Pusher {
@@ -38,6 +53,8 @@ pub(crate) struct Pusher {
     policy: Mutex<Policy>,
     /// Inodes with a read in flight, one entry a read.
     reading: Mutex<Vec<u64>>,
+    /// Directories that are being pushed, each with the row that comes next.
+    under_way: Mutex<Vec<(u64, Arc<AtomicU32>)>>,
     notifier: OnceLock<Notifier>,
 }
 
@@ -76,6 +93,7 @@ impl Pusher {
             pushing: AtomicUsize::new(0),
             policy: Mutex::default(),
             reading: Mutex::default(),
+            under_way: Mutex::default(),
             notifier: OnceLock::new(),
         })
     }
@@ -104,47 +122,52 @@ impl Pusher {
         (self.pushing.fetch_add(1, Ordering::AcqRel) < self.limit).then_some(permit)
     }
 
-    /// The beginning of a file was asked for. How many files behind it to push, and under which directory.
-    fn asked(&self, number: u64, files: &SnapshotFiles, file: File) -> (u64, u32, u32) {
-        let run = files.tree.run(file.row);
-        let directory = join(number, files.tree.inode(File { row: run.start, ..file }));
-        let window = self.policy().asked(directory, file.row, run.start == file.row);
-        (directory, window, run.end)
+    fn under_way(&self) -> MutexGuard<'_, Vec<(u64, Arc<AtomicU32>)>> {
+        self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A file that must be fetched was asked for: only noted, so that the reader is known when it goes on.
-    pub(crate) fn note(&self, number: u64, files: &SnapshotFiles, file: File) {
-        if self.on.load(Ordering::Relaxed) {
-            self.asked(number, files, file);
-        }
-    }
-
-    /// Pushes the files behind one that is about to be answered. Gives a file that will be wanted soon and is not in memory.
-    pub(crate) fn push(&self, number: u64, files: &SnapshotFiles, file: File) -> Option<File> {
+    /// The beginning of a file was asked for: what to push for it. To be asked before the answer.
+    pub(crate) fn push<'a>(&'a self, number: u64, files: &'a SnapshotFiles, file: File) -> Option<Push<'a>> {
         let notifier = self.notifier.get().filter(|_| self.on.load(Ordering::Relaxed))?;
-        let (directory, window, end) = self.asked(number, files, file);
+        let (directory, run) = directory_of(number, files, file);
+        let (window, goes_on) = {
+            let mut policy = self.policy();
+            (policy.asked(directory, file.row, &run), policy.goes_on())
+        };
+        let first = file.row.saturating_add(1);
+        let rows = first..first.saturating_add(window).min(run.end);
         if window == 0 {
             return None;
         }
-        let _permit = self.permit()?;
-        let (mut pushed, mut bytes_pushed) = (0, 0);
-        let behind = |distance: u32| file.row.saturating_add(distance).saturating_add(1).min(end);
-        for row in behind(0)..behind(window) {
-            let next = File { row, ..file };
-            let inode = join(number, files.tree.inode(next));
-            let Some(bytes) = files.ready(next) else { break };
-            bytes_pushed += bytes.len();
-            if bytes_pushed > LARGEST_BYTES || self.reading().contains(&inode) || !self.store(notifier, inode, &bytes) {
-                break;
+        let next = {
+            let mut under_way = self.under_way();
+            if let Some((_, next)) = under_way.iter().find(|(other, _)| *other == directory) {
+                // The reader was faster than the push, which shall not work behind it.
+                next.fetch_max(first, Ordering::Relaxed);
+                return None;
             }
-            pushed += 1;
-        }
-        self.counters.pushed.fetch_add(u64::from(pushed), Ordering::Relaxed);
-        self.policy().pushed(directory, pushed);
-        // The next file, and the one a whole window behind it: its block can come while the files before it are read.
-        let ahead = [behind(pushed), behind(pushed + LARGEST_WINDOW).saturating_sub(1)];
-        let wanted = ahead.into_iter().filter(|&row| row > file.row && row < end).map(|row| File { row, ..file });
-        wanted.into_iter().find(|&next| !files.is_ready(next))
+            let next = Arc::new(AtomicU32::new(first));
+            under_way.push((directory, Arc::clone(&next)));
+            next
+        };
+        let turn = Turn { pusher: self, directory };
+        let permit = self.permit()?;
+        Some(Push {
+            pusher: self,
+            notifier,
+            files,
+            number,
+            view: file.view,
+            directory,
+            run,
+            rows,
+            next,
+            goes_on,
+            bytes: 0,
+            recent: Recent::default(),
+            _turn: turn,
+            _permit: permit,
+        })
     }
 
     /// Whether the kernel took it. An inode that it does not know is fine too.
@@ -157,5 +180,107 @@ impl Pusher {
             return false;
         }
         stored
+    }
+}
+
+/// A directory by the inode of its first file, and its rows.
+fn directory_of(number: u64, files: &SnapshotFiles, file: File) -> (u64, Range<u32>) {
+    let run = files.tree.run(file.row);
+    (join(number, files.tree.inode(File { row: run.start, ..file })), run)
+}
+
+/// The only push of a directory, given back when dropped.
+struct Turn<'a> {
+    pusher: &'a Pusher,
+    directory: u64,
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.pusher.under_way().retain(|(directory, _)| *directory != self.directory);
+    }
+}
+
+/// Files that are being pushed for one read.
+pub(crate) struct Push<'a> {
+    pusher: &'a Pusher,
+    notifier: &'a Notifier,
+    files: &'a SnapshotFiles,
+    number: u64,
+    view: View,
+    directory: u64,
+    /// All rows of the directory.
+    run: Range<u32>,
+    /// Those to push.
+    rows: Range<u32>,
+    /// The row that comes next; readers move it.
+    next: Arc<AtomicU32>,
+    /// Whether the directory behind this one will be read, too.
+    goes_on: bool,
+    bytes: usize,
+    recent: Recent,
+    _turn: Turn<'a>,
+    _permit: Permit<'a>,
+}
+
+impl Push<'_> {
+    fn file(&self, row: u32) -> File {
+        File { row, view: self.view }
+    }
+
+    /// Files whose blocks will be wanted next and are not in memory: they shall come while others are pushed.
+    pub(crate) fn wanted(&self) -> Vec<File> {
+        let from = self.next.load(Ordering::Relaxed);
+        let here = self.files.first_not_ready(self.view, from..self.run.end.min(self.rows.end.saturating_add(1)));
+        if here.is_some() || !self.goes_on {
+            return here.into_iter().collect();
+        }
+        let next = |file: &File| self.files.tree.next_directory(*file);
+        let beyond = std::iter::successors(next(&self.file(self.run.start)), next).take(DIRECTORIES_AHEAD);
+        beyond.filter_map(|file| self.files.first_not_ready(file.view, self.files.tree.run(file.row))).collect()
+    }
+
+    /// Pushes the files that must be there before the answer.
+    pub(crate) fn begin(&mut self) {
+        self.go_on_until(self.rows.start.saturating_add(HEAD_START));
+    }
+
+    /// Pushes the others. `fetch` gets files whose blocks are missing, and shall wait a moment for the one that it is told to.
+    pub(crate) fn finish(mut self, fetch: impl Fn(File, Wait)) {
+        let mut last = None;
+        while let Some(missing) = self.go_on_until(self.rows.end)
+            && last != Some(missing)
+        {
+            fetch(missing, Wait::AMoment);
+            last = Some(missing);
+            self.wanted().into_iter().filter(|&file| file != missing).for_each(|file| fetch(file, Wait::No));
+        }
+        let next = self.next.load(Ordering::Relaxed);
+        self.pusher.policy().pushed(self.directory, next, &self.run);
+    }
+
+    /// Gives the file that is not in memory, if one is in the way.
+    fn go_on_until(&mut self, end: u32) -> Option<File> {
+        let (mut pushed, mut missing) = (0, None);
+        loop {
+            let row = self.next.load(Ordering::Relaxed);
+            if row >= end.min(self.rows.end) {
+                break;
+            }
+            let file = self.file(row);
+            let inode = join(self.number, self.files.tree.inode(file));
+            let Some(bytes) = self.files.ready_with(file, &mut self.recent) else {
+                missing = Some(file);
+                break;
+            };
+            self.bytes += bytes.len();
+            if self.bytes > LARGEST_BYTES || self.pusher.reading().contains(&inode) || !self.pusher.store(self.notifier, inode, &bytes) {
+                break;
+            }
+            pushed += 1;
+            self.next.fetch_max(row + 1, Ordering::Relaxed);
+        }
+        self.pusher.counters.pushed.fetch_add(pushed, Ordering::Relaxed);
+        missing
     }
 }

@@ -64,8 +64,15 @@ struct Directory {
 pub struct Tree {
     catalog: Arc<Catalog>,
     directories: Vec<Directory>,
-    /// Rows of one kind and namespace each, in order: what one directory of files holds.
-    runs: Vec<Range<u32>>,
+    runs: Vec<Run>,
+}
+
+/// Rows of one kind and namespace: what one directory of files holds, in each of the views.
+#[derive(Debug)]
+struct Run {
+    rows: Range<u32>,
+    /// The directories, by view.
+    directories: [u64; 2],
 }
 
 /// Directories by path, while the tree is built.
@@ -108,12 +115,20 @@ impl Tree {
                     draft.at(&["cluster", &name]).files = Some((run.clone(), View::Manifest));
                     draft.at(&["resources", &name, "cluster"]).files = Some((run.clone(), View::WithStatus));
                 }
-                runs.push(run);
+                runs.push(Run { rows: run, directories: [ROOT; 2] });
                 start = end;
             }
         }
         let mut tree = Self { catalog, directories: Vec::new(), runs };
         tree.settle(draft, ROOT);
+        for (directory, inode) in tree.directories.iter().zip(ROOT..) {
+            if let Children::Files(rows, view) = &directory.children {
+                let at = tree.runs.partition_point(|run| run.rows.end <= rows.start);
+                if let Some(run) = tree.runs.get_mut(at) {
+                    run.directories[*view as usize] = inode;
+                }
+            }
+        }
         tree
     }
 
@@ -251,9 +266,20 @@ impl Tree {
         }
     }
 
+    /// The first file of the directory that a walk of the whole tree comes to next.
+    pub fn next_directory(&self, file: File) -> Option<File> {
+        let behind = self.run_of(file.row)?.directories[file.view as usize] + 1;
+        let files = (behind..self.first_file()).find_map(|directory| self.files(directory))?;
+        Some(File { row: files.0.start, view: files.1 })
+    }
+
     /// The rows beside a row: those of its directory.
     pub fn run(&self, row: u32) -> Range<u32> {
-        let at = self.runs.partition_point(|run| run.end <= row);
-        self.runs.get(at).filter(|run| run.contains(&row)).cloned().unwrap_or(row..row)
+        self.run_of(row).map_or(row..row, |run| run.rows.clone())
+    }
+
+    fn run_of(&self, row: u32) -> Option<&Run> {
+        let at = self.runs.partition_point(|run| run.rows.end <= row);
+        self.runs.get(at).filter(|run| run.rows.contains(&row))
     }
 }
