@@ -22,8 +22,8 @@ const LOOK: Duration = Duration::from_millis(200);
 /// How the start of the copy in the background ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Started {
-    /// The mount answers; the process id.
-    Ready(u32),
+    /// The mount answers.
+    Ready,
     /// It ended with this exit code, and has told the user why.
     Failed(u8),
 }
@@ -64,7 +64,7 @@ pub fn run_in_background() -> io::Result<Started> {
         BufReader::new(out).read_line(&mut line)?;
     }
     if line.trim() == READY {
-        return Ok(Started::Ready(child.id()));
+        return Ok(Started::Ready);
     }
     let status = child.wait()?;
     match (status.code(), status.signal()) {

@@ -79,7 +79,7 @@ fn main() -> ExitCode {
 fn run(args: &Args) -> anyhow::Result<ExitCode> {
     if !args.foreground && !daemon::is_background() {
         return Ok(match daemon::run_in_background()? {
-            daemon::Started::Ready(_) => ExitCode::SUCCESS,
+            daemon::Started::Ready => ExitCode::SUCCESS,
             daemon::Started::Failed(code) => ExitCode::from(code),
         });
     }

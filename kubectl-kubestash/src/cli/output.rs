@@ -3,25 +3,30 @@
 use jiff::Timestamp;
 use unicode_width::UnicodeWidthStr as _;
 
-/// Columns side by side, three blanks between, no trailing blanks.
+/// Columns side by side under a header.
 pub fn table(header: &[&str], rows: &[Vec<String>]) -> String {
-    let mut widths: Vec<usize> = header.iter().map(|cell| cell.width()).collect();
-    for row in rows {
+    let header = header.iter().map(|cell| (*cell).to_owned()).collect();
+    columns(std::iter::once(&header).chain(rows))
+}
+
+/// Columns side by side, three blanks between, no trailing blanks.
+pub fn columns<'a>(rows: impl Iterator<Item = &'a Vec<String>> + Clone) -> String {
+    let mut widths: Vec<usize> = Vec::new();
+    for row in rows.clone() {
+        widths.resize(widths.len().max(row.len()), 0);
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = (*width).max(cell.width());
         }
     }
-    let line = |cells: Vec<&str>| {
-        let mut out = String::new();
-        for (width, cell) in widths.iter().zip(cells) {
-            out.push_str(cell);
-            out.push_str(&" ".repeat(width.saturating_sub(cell.width()) + 3));
-        }
-        format!("{}\n", out.trim_end())
-    };
-    let mut out = line(header.to_vec());
+    let mut out = String::new();
     for row in rows {
-        out.push_str(&line(row.iter().map(String::as_str).collect()));
+        let mut line = String::new();
+        for (width, cell) in widths.iter().zip(row) {
+            line.push_str(cell);
+            line.push_str(&" ".repeat(width.saturating_sub(cell.width()) + 3));
+        }
+        out.push_str(line.trim_end());
+        out.push('\n');
     }
     out
 }

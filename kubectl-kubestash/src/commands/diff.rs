@@ -15,7 +15,7 @@ use super::backup::{gaps, live};
 use crate::cli::{
     CliContext, exit,
     objects::names_kind,
-    output::{count, print_bytes},
+    output::{columns, count, print_bytes},
     repo::OpenRepository,
     snapshots::LIVE,
 };
@@ -166,6 +166,7 @@ async fn root_of(text: &str, open: &OpenRepository, context: &CliContext) -> any
 
 async fn show(args: &DiffArgs, before: &Snapshot, after: &Snapshot, found: &[Change]) -> anyhow::Result<()> {
     let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let mut stat = Vec::new();
     for change in found {
         let (letter, old_row, new_row) = match change.kind {
             ChangeKind::Added { after } => ('A', None, Some(after)),
@@ -181,14 +182,14 @@ async fn show(args: &DiffArgs, before: &Snapshot, after: &Snapshot, found: &[Cha
         let new = manifest(after, new_row).await?;
         if args.stat {
             let (added, removed) = text::stat(old.as_deref().unwrap_or_default(), new.as_deref().unwrap_or_default());
-            print_bytes(format!("{letter} {path} | +{added} -{removed}\n").as_bytes())?;
+            stat.push(vec![format!("{letter} {path}"), format!("+{added}"), format!("-{removed}")]);
         } else {
             let secret = change.id.kind.group.is_empty() && change.id.kind.resource == "secrets";
             let text = text::between(&change.id, old.as_deref(), new.as_deref(), secret && !args.show_secrets);
             print_bytes(if colour { coloured(&text) } else { text }.as_bytes())?;
         }
     }
-    Ok(())
+    print_bytes(columns(stat.iter()).as_bytes())
 }
 
 async fn manifest(snapshot: &Snapshot, row: Option<u32>) -> Result<Option<bytes::Bytes>, RepositoryError> {

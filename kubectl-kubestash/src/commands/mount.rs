@@ -46,38 +46,39 @@ pub async fn run(args: &MountArgs, context: &CliContext) -> anyhow::Result<u8> {
         [snapshot, place] if !args.all => (snapshot.as_str(), place),
         _ => return Err(hinted("--all takes a directory only", "kubectl kubestash mount --all DIR")),
     };
-    let place = std::path::absolute(PathBuf::from(place))?;
+    // What people typed is shorter, and what they would type again.
+    let (typed, place) = (place, std::path::absolute(PathBuf::from(place))?);
     if !args.foreground && !daemon::is_background() {
-        let process = match daemon::run_in_background().context("cannot mount in the background")? {
-            daemon::Started::Ready(process) => process,
-            // It has said why.
-            daemon::Started::Failed(code) => return Ok(code),
+        return match daemon::run_in_background().context("cannot mount in the background")? {
+            // Both have said all there is to say.
+            daemon::Started::Ready => Ok(exit::OK),
+            daemon::Started::Failed(code) => Ok(code),
         };
-        context.note(&format!("Mounted on {} (process {process}). End it with: kubectl kubestash umount {}", place.display(), place.display()));
-        return Ok(exit::OK);
     }
     // First what is quickly told: opening a repository takes a second of a core.
     kstashfs::check(&place)?;
     let open = context.repository(false).await?;
     let look = FileOptions { full: args.full, deadline: Duration::from_secs(args.timeout.max(1)) };
-    let forest = if args.all {
-        Forest::all(open.repository.clone(), open.list(context).await?.roots, look)
+    let (forest, what) = if args.all {
+        let roots = open.list(context).await?.roots;
+        let what = count(roots.len() as u64, "snapshot");
+        (Forest::all(open.repository.clone(), roots, look), what)
     } else {
         let snapshot = if wanted == LIVE {
             live(&context.cluster().await?, &kubestash::collect::Filters::default(), &open.repository, true).await?
         } else {
             open.repository.open_snapshot(&open.snapshot(context, wanted).await?).await?
         };
-        context.note(&format!("{}: {}", snapshot.root().name, count(snapshot.catalog().len().into(), "object")));
-        Forest::of(&snapshot, look)
+        (Forest::of(&snapshot, look), format!("{}, {}", snapshot.root().name, count(snapshot.catalog().len().into(), "object")))
     };
     let options = MountOptions { allow_other: args.allow_other, push: !args.no_push, threads: args.threads, source: open.place.clone() };
     let mut signals = daemon::Signals::catch()?;
     let mount = kstashfs::mount(forest, &place, &options, tokio::runtime::Handle::current())?;
     if daemon::is_background() {
+        context.note(&format!("Mounted {what} (process {}). End it with: kubectl kubestash umount {typed}", std::process::id()));
         daemon::report_ready(&daemon::log_file(&place))?;
     } else {
-        context.note(&format!("Mounted on {}; Ctrl-C ends it.", place.display()));
+        context.note(&format!("Mounted {what}, on {typed}. Ctrl-C ends it."));
     }
     signals.wait(&mount).await;
     Ok(exit::OK)

@@ -120,7 +120,7 @@ impl Daemon {
             if lines.read_line(&mut line)? == 0 {
                 bail!("the mount of {snapshot} ended: {}", all.trim());
             }
-            if line.starts_with("Mounted on") {
+            if line.starts_with("Mounted ") {
                 // Whatever it says later must not fill the pipe.
                 std::thread::spawn(move || std::io::copy(&mut lines, &mut std::io::sink()));
                 return Ok(own);

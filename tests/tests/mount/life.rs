@@ -21,6 +21,10 @@ async fn tiny() -> Sample {
     Sample::with_snapshot(TINY).await
 }
 
+fn objects(user: &User) -> usize {
+    user.ok(&["ls", "one", "all", "-A", "-o", "name"]).lines().count()
+}
+
 /// The process that serves a mount: the one that its parent named.
 fn daemon(message: &str) -> u32 {
     let (_, rest) = message.split_once("(process ").unwrap_or_else(|| panic!("{message}"));
@@ -68,7 +72,7 @@ async fn in_the_foreground_signals_end_it_cleanly() {
         signal(child.id(), number);
         let (code, said) = ended(child);
         assert_eq!(code, Some(0), "{said}");
-        assert!(said.contains("Mounted on") && said.contains("Ctrl-C ends it") && !said.contains("WARN"), "{said}");
+        assert_eq!(said, format!("Mounted one, {} objects, on {}. Ctrl-C ends it.\n", objects(&user), place.text()));
         assert_eq!(kstashfs::state(place.path()), State::Free);
     }
     // Unmounted by somebody else it ends too.
@@ -104,8 +108,9 @@ async fn in_the_background_it_lets_go_of_its_caller() {
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(output.status.success() && output.stdout.is_empty(), "{said}");
     assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
-    assert!(said.contains(&format!("Mounted on {}", place.text())) && said.contains("kubectl kubestash umount"), "{said}");
     let process = daemon(&said);
+    let end = format!("End it with: kubectl kubestash umount {}", place.text());
+    assert_eq!(said, format!("Mounted one, {} objects (process {process}). {end}\n", objects(&user)));
     assert_eq!(std::fs::read_link(format!("/proc/{process}/cwd")).unwrap(), Path::new("/"));
     assert!(place.path().join("cluster/namespaces/team-0.yaml").exists(), "it answers when the command returns");
     let log = sh(user.home(), "ls -l .local/state/kubestash/mounts");
