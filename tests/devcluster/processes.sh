@@ -2,6 +2,7 @@
 # Processes that outlive the script, and how all of them are found again. Sourced by devcluster.
 #
 # NAME.pid holds a process's id and its start time: by the time an id is used it may be somebody else's.
+# Descriptor 8 is left to whoever starts a cluster and wants to be noticed when they are gone: no process of the cluster keeps it open.
 # Whoever starts a cluster holds DIR/lock on descriptor 9, and so does each child until it has written its record. Who gets the lock sees every record.
 
 identity() { # process id, or `self` → id and start time; fails when it has ended
@@ -24,7 +25,7 @@ start() { # name, command…
   rm -f "$name.pid"
   (
     identity "$BASHPID" >"$name.pid"
-    exec 9>&-
+    exec 8>&- 9>&-
     exec setsid "${inside[@]}" "$@"
   ) >"$name.log" 2>&1 </dev/null &
   until [ -s "$name.pid" ]; do sleep 0.01; done
