@@ -69,5 +69,5 @@ fn json_length(string: &str) -> usize {
 pub fn order_is_ours(a: &str, b: &str) -> bool {
     let common = a.bytes().zip(b.bytes()).take_while(|(x, y)| x == y).count();
     let letter = |text: &str| text.as_bytes().get(common).map(u8::is_ascii_alphabetic);
-    a[..common].ends_with(|c: char| c.is_ascii_digit()) && matches!((letter(a), letter(b)), (Some(x), Some(y)) if x != y)
+    a.as_bytes()[..common].last().is_some_and(u8::is_ascii_digit) && matches!((letter(a), letter(b)), (Some(x), Some(y)) if x != y)
 }
