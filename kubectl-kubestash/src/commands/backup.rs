@@ -246,9 +246,15 @@ pub fn gaps(root: &Root) -> Vec<(String, String)> {
 }
 
 /// The cluster as it is now, in memory, under the keys of a repository so that hashes compare.
-pub async fn live(cluster: &Cluster, filters: &Filters, repository: &Repository, quiet: bool) -> anyhow::Result<Snapshot> {
+pub async fn live(
+    cluster: &Cluster,
+    filters: &Filters,
+    sensitive: Vec<GroupResource>,
+    repository: &Repository,
+    quiet: bool,
+) -> anyhow::Result<Snapshot> {
     let progress = Arc::new(Progress::default());
     let shown = Arc::clone(&progress);
     let _ticker = Ticker::start(quiet, move || format!("reading the cluster: {}", progress_line(&shown)));
-    Ok(compare::live(cluster, repository, filters, Vec::new(), &progress).await?)
+    Ok(compare::live(cluster, repository, filters, sensitive, &progress).await?)
 }

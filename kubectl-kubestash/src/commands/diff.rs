@@ -1,12 +1,13 @@
 //! `kubectl kubestash diff`: what changed between two snapshots, or since one.
 
-use std::io::IsTerminal as _;
+use std::{collections::BTreeSet, io::IsTerminal as _};
 
 use anstyle::{AnsiColor, Style};
 use clap::Args;
 use kubestash::{
     collect::Filters,
     compare::{Change, ChangeKind, changes, is_controlled, may_be_controlled, text},
+    object::GroupResource,
     repository::{Access, RepositoryError, Root, Snapshot},
     restore::{differs_only_in_generated, entries},
 };
@@ -23,7 +24,7 @@ use crate::cli::{
 /// Show what changed between two snapshots, or from a snapshot to the cluster as it is now
 ///
 /// Compares catalogs first and reads only objects that differ. What the API server stamps and status are not compared.
-/// Exits with 0 when nothing differs, 1 when something does, 4 when it could not tell.
+/// Exits with 0 when nothing differs, 1 when something does, 3 when nothing does as far as it can be compared, 4 when it failed.
 #[derive(Debug, Args)]
 pub struct DiffArgs {
     /// The older side: a name, a unique beginning, `latest`, a time or `live`
@@ -65,20 +66,20 @@ pub async fn run(args: &DiffArgs, context: &CliContext) -> anyhow::Result<u8> {
 async fn compare(args: &DiffArgs, context: &CliContext) -> anyhow::Result<u8> {
     let open = context.repository(false).await?;
     let roots = [root_of(&args.before, &open, context).await?, root_of(&args.after, &open, context).await?];
-    let mut sides = Vec::new();
-    for (at, root) in roots.iter().enumerate() {
-        sides.push(match root {
-            Some(root) => open.repository.open_snapshot(root).await?,
-            // The cluster is read as the other side was.
-            None => {
-                let other = roots.get(1 - at).cloned().flatten();
-                let filters: Filters = other.and_then(|root| serde_json::from_value(root.filters).ok()).unwrap_or_default();
-                live(&context.cluster().await?, &filters, &open.repository, context.args.quiet).await?
-            }
-        });
+    let mut stored = [None, None];
+    for (side, root) in stored.iter_mut().zip(&roots) {
+        if let Some(root) = root {
+            *side = Some(open.repository.open_snapshot(root).await?);
+        }
     }
-    let (Some(before), Some(after)) = (sides.first(), sides.get(1)) else { anyhow::bail!("two sides are compared") };
-    let unread: Vec<String> = sides.iter().flat_map(|side| gaps(side.root())).map(|(name, _)| name).collect();
+    let by_hash = open.repository.access() == Access::Full || stored.iter().all(Option::is_some);
+    let [before, after] = &match stored {
+        [Some(before), Some(after)] => [before, after],
+        [Some(before), None] => [before.clone(), live_beside(Some(&before), &open, context).await?],
+        [None, Some(after)] => [live_beside(Some(&after), &open, context).await?, after],
+        [None, None] => [live_beside(None, &open, context).await?, live_beside(None, &open, context).await?],
+    };
+    let unread: Vec<String> = [before, after].into_iter().flat_map(|side| gaps(side.root())).map(|(name, _)| name).collect();
     let namespace = context.args.namespace.as_deref().filter(|_| !context.args.all_namespaces);
     let found: Vec<Change> = changes(entries(before.catalog()), entries(after.catalog()), &|entry| {
         namespace.is_none_or(|wanted| entry.namespace == Some(wanted)) && !unread.iter().any(|name| *name == kind_name(entry.resource, entry.group))
@@ -94,10 +95,14 @@ async fn compare(args: &DiffArgs, context: &CliContext) -> anyhow::Result<u8> {
                 }
         })
         .collect();
-    let Told { kept: found, controlled, generated } = tell_apart(args, before, after, found).await?;
+    let Told { kept: found, controlled, generated, uncompared } = tell_apart(args, before, after, found, by_hash).await?;
     show(args, before, after, &found).await?;
     if !unread.is_empty() {
         context.note(&format!("Not compared, because one side could not be read: {}", unread.join(", ")));
+    }
+    if uncompared > 0 {
+        let objects = count(uncompared, "sensitive object");
+        context.note(&format!("Values of {objects} were not compared, only their keys and lengths: this password does not open them."));
     }
     if controlled > 0 {
         context.note(&format!("Not shown: {} made by controllers; --controlled shows them.", count(controlled, "object")));
@@ -109,10 +114,18 @@ async fn compare(args: &DiffArgs, context: &CliContext) -> anyhow::Result<u8> {
     }
     if found.is_empty() {
         context.note("No differences.");
-        return Ok(if unread.is_empty() { exit::OK } else { exit::PARTIAL });
+        return Ok(if unread.is_empty() && uncompared == 0 { exit::OK } else { exit::PARTIAL });
     }
     context.note(&format!("{} {}.", count(found.len() as u64, "object"), if found.len() == 1 { "differs" } else { "differ" }));
     Ok(exit::ERROR)
+}
+
+/// The cluster, read as the other side was.
+async fn live_beside(other: Option<&Snapshot>, open: &OpenRepository, context: &CliContext) -> anyhow::Result<Snapshot> {
+    let filters: Filters = other.and_then(|side| serde_json::from_value(side.root().filters.clone()).ok()).unwrap_or_default();
+    let rows = other.into_iter().flat_map(|side| side.catalog().rows());
+    let sensitive: BTreeSet<GroupResource> = rows.filter(|row| row.sensitive).map(|row| row.kind.group_resource()).collect();
+    live(&context.cluster().await?, &filters, sensitive.into_iter().collect(), &open.repository, context.args.quiet).await
 }
 
 /// Changes that somebody made, and how many others there are.
@@ -121,12 +134,23 @@ struct Told {
     kept: Vec<Change>,
     controlled: u64,
     generated: u64,
+    /// Sensitive objects of which only the redacted forms were compared, whether they are kept or not.
+    uncompared: u64,
 }
 
-/// Takes out what controllers made and what the cluster generated, unless it is asked for.
-async fn tell_apart(args: &DiffArgs, before: &Snapshot, after: &Snapshot, found: Vec<Change>) -> anyhow::Result<Told> {
+/// Takes out what controllers made and what the cluster generated, unless it is asked for. Without `by_hash`, hashes of sensitive objects tell
+/// nothing, and their redacted forms are compared.
+async fn tell_apart(args: &DiffArgs, before: &Snapshot, after: &Snapshot, found: Vec<Change>, by_hash: bool) -> anyhow::Result<Told> {
     let mut told = Told::default();
     for change in found {
+        if let (false, ChangeKind::Changed { before: old, after: new }) = (by_hash, change.kind)
+            && (is_sensitive(before, Some(old)) || is_sensitive(after, Some(new)))
+        {
+            told.uncompared += 1;
+            if before.manifest(old).await? == after.manifest(new).await? {
+                continue;
+            }
+        }
         let kind = &change.id.kind;
         let ask_controlled = !args.controlled && may_be_controlled(kind);
         let (old_row, new_row) = match change.kind {
@@ -157,7 +181,7 @@ fn is_sensitive(side: &Snapshot, row: Option<u32>) -> bool {
 }
 
 fn kind_name(resource: &str, group: &str) -> String {
-    kubestash::object::GroupResource::new(group, resource).to_string()
+    GroupResource::new(group, resource).to_string()
 }
 
 async fn root_of(text: &str, open: &OpenRepository, context: &CliContext) -> anyhow::Result<Option<Root>> {
@@ -185,7 +209,12 @@ async fn show(args: &DiffArgs, before: &Snapshot, after: &Snapshot, found: &[Cha
             stat.push(vec![format!("{letter} {path}"), format!("+{added}"), format!("-{removed}")]);
         } else {
             let secret = change.id.kind.group.is_empty() && change.id.kind.resource == "secrets";
-            let text = text::between(&change.id, old.as_deref(), new.as_deref(), secret && !args.show_secrets);
+            // What this password does not open comes hidden.
+            let hide = secret && !args.show_secrets && before.access() == Access::Full;
+            let mut text = text::between(&change.id, old.as_deref(), new.as_deref(), hide);
+            if text.is_empty() {
+                text = format!("Hidden values of a/{path} and b/{path} differ\n");
+            }
             print_bytes(if colour { coloured(&text) } else { text }.as_bytes())?;
         }
     }

@@ -65,7 +65,7 @@ pub async fn run(args: &MountArgs, context: &CliContext) -> anyhow::Result<u8> {
         (Forest::all(open.repository.clone(), roots, look), what)
     } else {
         let snapshot = if wanted == LIVE {
-            live(&context.cluster().await?, &kubestash::collect::Filters::default(), &open.repository, true).await?
+            live(&context.cluster().await?, &kubestash::collect::Filters::default(), Vec::new(), &open.repository, true).await?
         } else {
             open.repository.open_snapshot(&open.snapshot(context, wanted).await?).await?
         };

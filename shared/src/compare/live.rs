@@ -28,11 +28,14 @@ pub enum LiveError {
 
 /// Reads the cluster into a snapshot in memory that shares `repository`'s keys, so that its hashes compare with stored snapshots.
 ///
-/// Pass the filters of the snapshot it will be compared with, and look at the kinds in its root: a kind that could not be read is not a
+/// Pass the filters and the sensitive kinds of the snapshot it will be compared with, and look at the kinds in its root: a kind that could not be read is not a
 /// kind whose objects are gone. Memory holds all that is read, compressed.
 ///
+/// With a password of general access Secrets can be read in their redacted form only, and their hashes compare with none: every Secret that
+/// both sides have looks changed.
+///
 /// # Errors
-/// See [`LiveError`]. With a password of general access Secrets cannot be kept: exclude them.
+/// See [`LiveError`].
 pub async fn live(
     cluster: &Cluster,
     repository: &Repository,
@@ -41,7 +44,7 @@ pub async fn live(
     progress: &Arc<Progress>,
 ) -> Result<Snapshot, LiveError> {
     let kept = |error| LiveError::Repository(Box::new(error));
-    let scratch = repository.scratch();
+    let scratch = repository.scratch().map_err(kept)?;
     let plan = collect::plan(&cluster.discover().await?, filters)?;
     let writer = scratch.backup(BackupOptions { sensitive, ..BackupOptions::default() }).await.map_err(kept)?;
     let writers = Arc::new(vec![writer]);
@@ -60,5 +63,5 @@ pub async fn live(
         duration_ms: 0,
     };
     let root = writer.commit(info).await.map_err(kept)?;
-    scratch.open_snapshot(&root).await.map_err(kept)
+    scratch.seen_with(repository).open_snapshot(&root).await.map_err(kept)
 }

@@ -46,7 +46,7 @@ pub use writer::{BackupOptions, CommitInfo, SnapshotWriter};
 
 use crate::store::{Created, Store, StoreError};
 use blocks::{Blocks, damage_of};
-use crypto::KeyRing;
+use crypto::{DataKey, KeyRing};
 use format::{MAX_HEADER_FILE, MAX_SEALED, content, hex};
 use keys::KeyFile;
 
@@ -194,8 +194,25 @@ impl Repository {
     }
 
     /// An empty repository in memory with the same data keys: hashes of the two can be compared.
-    pub fn scratch(&self) -> Self {
-        Self::assemble(Store::memory(), self.inner.config.clone(), None, self.inner.ring.clone(), self.inner.key_id.clone())
+    ///
+    /// A password of general access could keep no Secrets. It gets a sensitive key made for the moment, whose hashes compare with none, and
+    /// [`Repository::seen_with`] takes it away again.
+    ///
+    /// # Errors
+    /// `Machine` when the system gives no random bytes.
+    pub fn scratch(&self) -> Result<Self, RepositoryError> {
+        let mut ring = self.inner.ring.clone();
+        if ring.sensitive.is_empty() {
+            ring.sensitive.push(DataKey::generate()?);
+        }
+        Ok(Self::assemble(Store::memory(), self.inner.config.clone(), None, ring, self.inner.key_id.clone()))
+    }
+
+    /// This repository with the data keys that `other` has opened: a holder of general access sees Secrets of a scratch repository as redacted
+    /// as stored ones.
+    #[must_use]
+    pub fn seen_with(&self, other: &Self) -> Self {
+        Self::assemble(self.inner.store.clone(), self.inner.config.clone(), None, other.inner.ring.clone(), other.inner.key_id.clone())
     }
 
     /// What the repository says of itself.

@@ -122,8 +122,8 @@ async fn equal_manifests_have_equal_hashes_whatever_the_server_stamped() {
     let key = (false, "a/b".to_owned());
     let first = back_up(&repository, &Cluster::from([(key.clone(), 8)]), None, info("one", 1)).await.unwrap();
     // 8 and 9 differ in resourceVersion and status, and give the same spec but for its filler.
-    let second = back_up(&repository.scratch(), &Cluster::from([(key, 8)]), None, info("two", 2)).await.unwrap();
-    let scratch = repository.scratch();
+    let second = back_up(&repository.scratch().unwrap(), &Cluster::from([(key, 8)]), None, info("two", 2)).await.unwrap();
+    let scratch = repository.scratch().unwrap();
     assert!(scratch.snapshots().await.unwrap().roots.is_empty());
     assert_eq!(first.stats.logical_bytes, second.stats.logical_bytes);
 }
@@ -347,7 +347,7 @@ async fn equal_objects_give_an_equal_catalog() {
     let second = back_up(&repository, &objects, Some(first.clone()), info("two", 2)).await.unwrap();
     assert_eq!(first.layers, second.layers);
     assert_eq!(second.stats.stored_bytes, 0);
-    let third = back_up(&repository.scratch(), &objects, None, info("three", 3)).await.unwrap();
+    let third = back_up(&repository.scratch().unwrap(), &objects, None, info("three", 3)).await.unwrap();
     assert_eq!(first.layers, third.layers);
 }
 
