@@ -335,13 +335,13 @@ fn a_config_that_is_changed_or_gone() {
     insta::assert_snapshot!(prepared.shown(&["snapshots"]), @r#"
     exit 1
     error: cannot open the repository at ~/.local/share/kubestash/repository
-      cause: ~/.local/share/kubestash/repository/cluster-resources/kstash/v1/config is missing, and there are snapshots beside it
+      cause: ~/.local/share/kubestash/repository/cluster-resources/kstash/v1/config is missing, and there is data of a repository beside it
       hint: put this file back from a copy of the storage: it is written once and never changes, and no snapshot can be read without it
     "#);
     insta::assert_snapshot!(prepared.shown(&["repo", "init"]), @r#"
     exit 1
     error: cannot open the repository at ~/.local/share/kubestash/repository
-      cause: ~/.local/share/kubestash/repository/cluster-resources/kstash/v1/config is missing, and there are snapshots beside it
+      cause: ~/.local/share/kubestash/repository/cluster-resources/kstash/v1/config is missing, and there is data of a repository beside it
       hint: put this file back from a copy of the storage: it is written once and never changes, and no snapshot can be read without it
     "#);
     std::fs::write(&config, good).unwrap();

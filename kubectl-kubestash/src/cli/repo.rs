@@ -93,7 +93,7 @@ impl CliContext {
         })?;
         let (directory, entry) = match self.find(&storage).await.with_context(failed)? {
             Some(found) => found,
-            None if create => self.create(&storage, &place).await?,
+            None if create => self.create(&storage, &location, &place).await?,
             None => {
                 return Err(hinted(
                     format!("there is no repository at {place}"),
@@ -114,27 +114,34 @@ impl CliContext {
         Ok(found.pop())
     }
 
-    async fn create(&self, storage: &Store, place: &str) -> anyhow::Result<(Store, RepositoryEntry)> {
+    /// As restic does, it asks nothing where other files are; none of them is touched, and what KubeStash wrote of the same directory stays.
+    async fn create(&self, storage: &Store, location: &Location, place: &str) -> anyhow::Result<(Store, RepositoryEntry)> {
         let now = Timestamp::now();
+        let others = matches!(location, Location::Folder(path) if std::fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_some()));
+        let mut meta = match storage.get_at_most("metadata.yaml", MAX_META).await {
+            Ok(text) => BackendMeta::read(&text)?,
+            Err(error) if error.is_not_found() => BackendMeta::new(now),
+            Err(error) => return Err(error.into()),
+        };
         let path = self.args.directory.as_deref().unwrap_or(DEFAULT_DIRECTORY).trim_matches('/').to_owned();
-        let name = kubestash::api::sanitize_name(&path);
-        let entry = RepositoryEntry { name, namespace: "default".to_owned(), path };
+        let listed = meta.repositories.iter().find(|entry| entry.path.trim_matches('/') == path).cloned();
+        let entry = listed.clone().unwrap_or_else(|| {
+            let name = kubestash::api::sanitize_name(&path);
+            RepositoryEntry { name, namespace: "default".to_owned(), path }
+        });
         let directory = storage.sub(&entry.path);
         let password = self.password(true)?;
         let label = std::env::var("USER").unwrap_or_else(|_| "first key".to_owned());
         Repository::init(directory.sub(NATIVE_PATH), &password, KeyCost::default(), &label, now)
             .await
             .with_context(|| format!("cannot make a repository at {place}"))?;
-        let mut meta = match storage.get_at_most("metadata.yaml", MAX_META).await {
-            Ok(text) => BackendMeta::read(&text)?,
-            Err(error) if error.is_not_found() => BackendMeta::new(now),
-            Err(error) => return Err(error.into()),
-        };
-        meta.repositories.retain(|other| other.path != entry.path);
-        meta.repositories.push(entry.clone());
-        directory.put("repository.yaml", repository_yaml(&entry, now).into()).await?;
-        storage.put("metadata.yaml", meta.write().into()).await?;
-        self.note(&format!("Made an encrypted repository at {place} ({}).", entry.path));
+        directory.put_new("repository.yaml", repository_yaml(&entry, now).into()).await?;
+        if listed.is_none() {
+            meta.repositories.push(entry.clone());
+            storage.put("metadata.yaml", meta.write().into()).await?;
+        }
+        let beside = if others { ", beside files that were there before and stay as they are" } else { "" };
+        self.note(&format!("Made an encrypted repository at {place} ({}){beside}.", entry.path));
         Ok((directory, entry))
     }
 }

@@ -16,7 +16,7 @@ pub enum RepositoryError {
         place: String,
     },
     /// Its data is there, and the file that names it is not.
-    #[error("{place}/config is missing, and there are snapshots beside it")]
+    #[error("{place}/config is missing, and there is data of a repository beside it")]
     ConfigMissing {
         /// Where.
         place: String,

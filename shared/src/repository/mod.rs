@@ -365,7 +365,12 @@ pub async fn is_repository(store: &Store) -> Result<bool, StoreError> {
 
 /// Whether snapshots or their data are there. Keys alone are left over from an `init` that was cut off.
 async fn has_data(store: &Store) -> Result<bool, StoreError> {
-    Ok(!store.list("roots").await?.is_empty() || !store.list("index").await?.is_empty())
+    for folder in ["roots", "index", "packs"] {
+        if !store.list(folder).await?.is_empty() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Nothing for a key file that was removed since it was listed.
