@@ -92,7 +92,8 @@ fn run(args: &Args) -> anyhow::Result<ExitCode> {
 
 async fn serve(args: &Args) -> anyhow::Result<()> {
     // First what is quickly told: opening a repository takes a second of a core.
-    kstashfs::check(&args.mountpoint)?;
+    let place = std::path::absolute(&args.mountpoint)?;
+    kstashfs::check(&place)?;
     let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
     let s3 = S3Options {
         endpoint: args.s3_endpoint.clone(),
@@ -125,9 +126,9 @@ async fn serve(args: &Args) -> anyhow::Result<()> {
     };
     let options = MountOptions { allow_other: args.allow_other, push: !args.no_push, threads: args.threads, source: args.repo.clone() };
     let mut signals = daemon::Signals::catch()?;
-    let mount = kstashfs::mount(forest, &args.mountpoint, &options, tokio::runtime::Handle::current())?;
+    let mount = kstashfs::mount(forest, &place, &options, tokio::runtime::Handle::current())?;
     if daemon::is_background() {
-        daemon::report_ready(&daemon::log_file(&args.mountpoint))?;
+        daemon::report_ready(&daemon::log_file(&place))?;
     }
     signals.wait(&mount).await;
     Ok(())

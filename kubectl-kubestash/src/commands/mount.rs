@@ -13,8 +13,9 @@ use crate::cli::{CliContext, errors::hinted, exit, output::count, snapshots::LIV
 ///
 /// Files can be read with any tool and applied with `kubectl apply -f`.
 #[derive(Debug, Args)]
+#[command(override_usage = "kubectl kubestash mount [OPTIONS] [SNAPSHOT] DIR\n       kubectl kubestash mount [OPTIONS] --all DIR")]
 pub struct MountArgs {
-    /// [SNAPSHOT] DIR: a name, a unique beginning, `latest`, a time or `live`, and the directory to mount on
+    /// A name, a unique beginning of one, `latest` (which is meant without any), a time or `live`; and the directory, made where it is not there
     #[arg(required = true, num_args = 1..=2, value_names = ["SNAPSHOT", "DIR"])]
     pub places: Vec<String>,
     /// Mount all snapshots: DIR/snapshots/NAME and DIR/latest
@@ -82,4 +83,20 @@ pub async fn run(args: &MountArgs, context: &CliContext) -> anyhow::Result<u8> {
     }
     signals.wait(&mount).await;
     Ok(exit::OK)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_guide_has_every_option() {
+        let guide = include_str!("../../../docs/mounting.md");
+        let command = MountArgs::augment_args(clap::Command::new("mount"));
+        let shown = command.get_arguments().filter(|argument| !argument.is_hide_set());
+        let options: Vec<String> = shown.filter_map(|argument| argument.get_long()).map(|long| format!("\n| `--{long}")).collect();
+        assert!(options.len() > 3);
+        let missing: Vec<&String> = options.iter().filter(|option| !guide.contains(*option)).collect();
+        assert!(missing.is_empty(), "docs/mounting.md lacks {missing:?}");
+    }
 }
