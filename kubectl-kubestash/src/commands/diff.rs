@@ -8,7 +8,7 @@ use kubestash::{
     collect::Filters,
     compare::{Change, ChangeKind, changes, is_controlled, may_be_controlled, text},
     object::GroupResource,
-    repository::{Access, RepositoryError, Root, Snapshot},
+    repository::{Access, RepositoryError, Snapshot},
     restore::{differs_only_in_generated, entries},
 };
 
@@ -65,15 +65,8 @@ pub async fn run(args: &DiffArgs, context: &CliContext) -> anyhow::Result<u8> {
 
 async fn compare(args: &DiffArgs, context: &CliContext) -> anyhow::Result<u8> {
     let open = context.repository(false).await?;
-    let roots = [root_of(&args.before, &open, context).await?, root_of(&args.after, &open, context).await?];
-    let mut stored = [None, None];
-    for (side, root) in stored.iter_mut().zip(&roots) {
-        if let Some(root) = root {
-            *side = Some(open.repository.open_snapshot(root).await?);
-        }
-    }
-    let by_hash = open.repository.access() == Access::Full || stored.iter().all(Option::is_some);
-    let [before, after] = &match stored {
+    let by_hash = open.repository.access() == Access::Full || (args.before != LIVE && args.after != LIVE);
+    let [before, after] = &match [stored(&args.before, &open, context).await?, stored(&args.after, &open, context).await?] {
         [Some(before), Some(after)] => [before, after],
         [Some(before), None] => [before.clone(), live_beside(Some(&before), &open, context).await?],
         [None, Some(after)] => [live_beside(Some(&after), &open, context).await?, after],
@@ -118,6 +111,15 @@ async fn compare(args: &DiffArgs, context: &CliContext) -> anyhow::Result<u8> {
     }
     context.note(&format!("{} {}.", count(found.len() as u64, "object"), if found.len() == 1 { "differs" } else { "differ" }));
     Ok(exit::ERROR)
+}
+
+/// A side that is no live cluster.
+async fn stored(text: &str, open: &OpenRepository, context: &CliContext) -> anyhow::Result<Option<Snapshot>> {
+    if text == LIVE {
+        return Ok(None);
+    }
+    let root = open.snapshot(context, text).await?;
+    Ok(Some(open.repository.open_snapshot(&root).await?))
 }
 
 /// The cluster, read as the other side was.
@@ -182,10 +184,6 @@ fn is_sensitive(side: &Snapshot, row: Option<u32>) -> bool {
 
 fn kind_name(resource: &str, group: &str) -> String {
     GroupResource::new(group, resource).to_string()
-}
-
-async fn root_of(text: &str, open: &OpenRepository, context: &CliContext) -> anyhow::Result<Option<Root>> {
-    if text == LIVE { Ok(None) } else { open.snapshot(context, text).await.map(Some) }
 }
 
 async fn show(args: &DiffArgs, before: &Snapshot, after: &Snapshot, found: &[Change]) -> anyhow::Result<()> {
