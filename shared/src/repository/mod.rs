@@ -21,6 +21,7 @@ mod kind_writer;
 mod layered;
 mod layers;
 mod packer;
+pub mod retention;
 mod root;
 mod snapshot;
 #[cfg(test)]
