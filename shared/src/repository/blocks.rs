@@ -6,6 +6,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use jiff::Timestamp;
 
 use super::{
     RepositoryError,
@@ -17,7 +18,8 @@ use super::{
         unhex,
     },
 };
-use crate::store::{Entry as Stored, Store, StoreError};
+use super::prune::trash;
+use crate::store::{Store, StoreError};
 
 /// Decoded bytes kept by default.
 const CACHE_BYTES: usize = 24 << 20;
@@ -41,7 +43,34 @@ pub(super) struct Index {
     /// Further copies of a block, in other packs.
     copies: HashMap<BlockId, Vec<Located>>,
     packs: Vec<([u8; 32], u64)>,
+    /// How often it was made anew because files of it were gone: places found before may be given up by now.
+    generation: u64,
 }
+
+/// Index files as they lie in the store.
+#[derive(Default)]
+pub(super) struct IndexFiles {
+    /// All that were listed.
+    listed: HashSet<String>,
+    /// Those that were read, and their packs.
+    pub(super) read: Vec<(String, Vec<PackInfo>)>,
+    /// Those that cannot be read.
+    pub(super) damaged: Vec<(String, RepositoryError)>,
+}
+
+/// Packs of the index that a backup must not take blocks over from, as seen when it began.
+#[derive(Debug, Default)]
+pub(super) struct LostPacks {
+    /// Gone, of another length, or about to be removed by a prune.
+    pub(super) packs: HashSet<[u8; 32]>,
+    pub(super) generation: u64,
+}
+
+/// The packs of the store: key to size and time of writing.
+pub(super) type Present = HashMap<String, (u64, Timestamp)>;
+
+/// Files that are no index files, but what packs say themselves.
+const FOOTERS: &str = "footers";
 
 impl Index {
     pub(super) fn add(&mut self, file: String, packs: &[PackInfo]) {
@@ -79,12 +108,31 @@ impl Index {
     pub(super) fn all(&self) -> impl Iterator<Item = BlockId> {
         self.blocks.keys().copied()
     }
+
+    /// The pack of a place: its hash and size.
+    pub(super) fn pack(&self, located: Located) -> Option<([u8; 32], u64)> {
+        self.packs.get(located.pack as usize).copied()
+    }
+
+    pub(super) fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// The index files in it.
+    fn stored_files(&self) -> HashSet<String> {
+        self.files.iter().filter(|file| *file != FOOTERS).cloned().collect()
+    }
 }
 
 /// Name of a pack in the store.
 pub(super) fn pack_key(hash: &[u8; 32]) -> String {
     let name = hex(hash);
     format!("packs/{}/{name}", name.get(..2).unwrap_or_default())
+}
+
+/// The hash that ends a key of a pack or of a trash entry.
+pub(super) fn hash_of(key: &str) -> Option<[u8; 32]> {
+    key.rsplit('/').next().and_then(unhex).and_then(|hash| hash.try_into().ok())
 }
 
 /// Reads blocks of one repository.
@@ -110,30 +158,72 @@ impl Blocks {
         self.index.write().unwrap_or_else(PoisonError::into_inner).add(file, packs);
     }
 
-    /// Reads the index files that are new. Damaged ones are returned, the others serve.
+    /// Reads the index files that are new, and all of them anew when some are gone: a prune has merged them, and packs that the merged one
+    /// does not name must not be taken for stored any more. Damaged ones are returned, the others serve.
     pub(super) async fn refresh(&self) -> Result<Vec<RepositoryError>, RepositoryError> {
-        let listed = self.store.list("index").await?;
-        let new: Vec<String> = listed.into_iter().map(|entry| entry.key).filter(|key| !self.index().files.contains(key)).collect();
-        let mut damaged = Vec::new();
-        for key in new {
-            let sealed = match self.store.get_at_most(&key, MAX_SEALED).await {
-                // A prune merged it away between listing and reading.
-                Err(error) if error.is_not_found() => continue,
-                Err(error) => match damage_of(error, &key) {
-                    error if error.is_damage() => {
-                        damaged.push(error);
+        loop {
+            let known = self.index().stored_files();
+            let mut files = self.index_files(&known).await?;
+            let gone = !known.is_subset(&files.listed);
+            if gone {
+                files = self.index_files(&HashSet::new()).await?;
+            }
+            if !self.install(&files, &known, gone) {
+                continue;
+            }
+            if gone {
+                *self.recovered.lock().await = None;
+            }
+            return Ok(files.damaged.into_iter().map(|(_, error)| error).collect());
+        }
+    }
+
+    /// Puts files into the index, which is made anew for it when some are gone; `false` when a backup of this process has added its own
+    /// meanwhile, so that everything has to be looked at again.
+    fn install(&self, files: &IndexFiles, known: &HashSet<String>, gone: bool) -> bool {
+        let mut index = self.index.write().unwrap_or_else(PoisonError::into_inner);
+        if gone {
+            if index.stored_files() != *known {
+                return false;
+            }
+            *index = Index { generation: index.generation + 1, ..Index::default() };
+        }
+        for (file, packs) in &files.read {
+            index.add(file.clone(), packs);
+        }
+        true
+    }
+
+    /// The index files but for those known already.
+    pub(super) async fn index_files(&self, known: &HashSet<String>) -> Result<IndexFiles, RepositoryError> {
+        let mut files = IndexFiles::default();
+        loop {
+            files.listed = self.store.list("index").await?.into_iter().map(|entry| entry.key).collect();
+            files.read.retain(|(key, _)| files.listed.contains(key));
+            let mut again = false;
+            let mut new: Vec<&String> = files.listed.iter().filter(|key| !known.contains(*key)).collect();
+            new.retain(|key| !files.read.iter().any(|(read, _)| read == *key) && !files.damaged.iter().any(|(damaged, _)| damaged == *key));
+            new.sort();
+            for key in new {
+                let read = match self.store.get_at_most(key, MAX_SEALED).await {
+                    // A prune merged it away between listing and reading: there is another one that names its packs.
+                    Err(error) if error.is_not_found() => {
+                        again = true;
                         continue;
                     }
-                    error => return Err(error),
-                },
-                Ok(sealed) => sealed,
-            };
-            match self.decode_index(&key, &sealed) {
-                Ok(packs) => self.add_index(key, &packs),
-                Err(reason) => damaged.push(RepositoryError::Damaged { object: key, reason }),
+                    Err(error) => Err(damage_of(error, key)),
+                    Ok(sealed) => self.decode_index(key, &sealed).map_err(RepositoryError::damaged(key.clone())),
+                };
+                match read {
+                    Ok(packs) => files.read.push((key.clone(), packs)),
+                    Err(error) if error.is_damage() => files.damaged.push((key.clone(), error)),
+                    Err(error) => return Err(error),
+                }
+            }
+            if !again {
+                return Ok(files);
             }
         }
-        Ok(damaged)
     }
 
     fn decode_index(&self, key: &str, sealed: &[u8]) -> Result<Vec<PackInfo>, FormatError> {
@@ -144,12 +234,25 @@ impl Blocks {
         decode_index(&content::decode(&self.ring.open(false, sealed, INDEX_BINDING)?, None)?)
     }
 
-    /// Packs that the index names and the store lacks, or has in another length.
-    pub(super) async fn lost_packs(&self) -> Result<HashSet<u32>, RepositoryError> {
-        let present: HashMap<String, u64> = self.store.list("packs").await?.into_iter().map(|entry| (entry.key, entry.size)).collect();
+    /// All packs of the store.
+    pub(super) async fn present(&self) -> Result<Present, RepositoryError> {
+        Ok(self.store.list("packs").await?.into_iter().map(|entry| (entry.key, (entry.size, entry.modified))).collect())
+    }
+
+    /// Packs that the index names and a backup must not rely on.
+    pub(super) async fn lost_packs(&self) -> Result<LostPacks, RepositoryError> {
+        let trashed = trash::listed(&self.store).await?;
+        let present = self.present().await?;
+        if let Some(recovered) = self.recovered.lock().await.as_mut() {
+            // A prune may have removed them since, and the next index must not name them.
+            recovered.retain(|pack| present.contains_key(&pack_key(&pack.hash)) && !trashed.contains(&pack.hash));
+        }
         let index = self.index();
-        let lost = index.packs.iter().zip(0..).filter(|((hash, size), _)| present.get(&pack_key(hash)) != Some(size));
-        Ok(lost.map(|(_, number)| number).collect())
+        let usable = |(hash, size): &([u8; 32], u64)| {
+            present.get(&pack_key(hash)).is_some_and(|(found, _)| found == size) && !trashed.contains(hash)
+        };
+        let packs = index.packs.iter().filter(|pack| !usable(pack)).map(|(hash, _)| *hash).collect();
+        Ok(LostPacks { packs, generation: index.generation })
     }
 
     /// Reads the footers of packs that no index file names: an index that is gone or damaged loses nothing. Done once.
@@ -164,13 +267,13 @@ impl Blocks {
             if known.contains(&entry.key) {
                 continue;
             }
-            match self.read_footer(&entry).await {
+            match self.read_footer(&entry.key, entry.size).await {
                 // What an interrupted backup left may be anything.
                 Err(error) if error.is_damage() => {}
                 info => found.push(info?),
             }
         }
-        self.add_index("footers".to_owned(), &found);
+        self.add_index(FOOTERS.to_owned(), &found);
         *recovered = Some(found);
         Ok(())
     }
@@ -180,16 +283,16 @@ impl Blocks {
         self.recovered.lock().await.clone().unwrap_or_default()
     }
 
-    async fn read_footer(&self, pack: &Stored) -> Result<PackInfo, RepositoryError> {
-        let damaged = |reason| RepositoryError::Damaged { object: pack.key.clone(), reason };
-        let named = pack.key.rsplit('/').next().and_then(unhex).and_then(|hash| hash.try_into().ok());
-        let hash: [u8; 32] = named.ok_or(FormatError::Misnamed).map_err(damaged)?;
-        let end = pack.size.checked_sub(TRAILER as u64).filter(|_| pack.size <= MAX_PACK).ok_or(FormatError::Truncated).map_err(damaged)?;
-        let part = async |range| self.store.get_range(&pack.key, range).await.map_err(|error| damage_of(error, &pack.key));
-        let length = footer_length(&part(end..pack.size).await?).map_err(damaged)?;
+    /// What a pack says of itself.
+    pub(super) async fn read_footer(&self, key: &str, size: u64) -> Result<PackInfo, RepositoryError> {
+        let damaged = |reason| RepositoryError::Damaged { object: key.to_owned(), reason };
+        let hash = hash_of(key).ok_or(FormatError::Misnamed).map_err(damaged)?;
+        let end = size.checked_sub(TRAILER as u64).filter(|_| size <= MAX_PACK).ok_or(FormatError::Truncated).map_err(damaged)?;
+        let part = async |range| self.store.get_range(key, range).await.map_err(|error| damage_of(error, key));
+        let length = footer_length(&part(end..size).await?).map_err(damaged)?;
         let start = end.checked_sub(length).ok_or(FormatError::Truncated).map_err(damaged)?;
         let entries = self.open_footer(&part(start..end).await?).map_err(damaged)?;
-        Ok(PackInfo { hash, size: pack.size, entries })
+        Ok(PackInfo { hash, size, entries })
     }
 
     /// The blocks that a pack names itself.
@@ -199,6 +302,12 @@ impl Blocks {
 
     /// All places of a block, each with the name of its pack; at least one.
     async fn locate(&self, id: BlockId) -> Result<Vec<(Located, String)>, RepositoryError> {
+        let found = self.indexed(id);
+        if !found.is_empty() {
+            return Ok(found);
+        }
+        // Another program may have made an index of it since.
+        self.refresh().await?;
         let found = self.indexed(id);
         if !found.is_empty() {
             return Ok(found);
@@ -236,12 +345,30 @@ impl Blocks {
 
     /// The first copy of a block that is whole.
     async fn fetch(&self, id: BlockId) -> Result<Bytes, RepositoryError> {
+        let places = self.locate(id).await?;
+        let failed = match self.fetch_from(id, &places).await {
+            Err(error) if error.is_damage() => error,
+            other => return other,
+        };
+        if matches!(failed, RepositoryError::Missing { .. }) {
+            // A prune has stored the block in another pack since the index was read.
+            self.refresh().await?;
+            let tried: HashSet<String> = places.into_iter().map(|(_, pack)| pack).collect();
+            let new: Vec<_> = self.indexed(id).into_iter().filter(|(_, pack)| !tried.contains(pack)).collect();
+            if !new.is_empty() {
+                return self.fetch_from(id, &new).await;
+            }
+        }
+        Err(failed)
+    }
+
+    async fn fetch_from(&self, id: BlockId, places: &[(Located, String)]) -> Result<Bytes, RepositoryError> {
         let mut first = None;
-        for (located, pack) in self.locate(id).await? {
+        for (located, pack) in places {
             let range = located.offset..located.offset + u64::from(located.stored);
             let read = async {
-                let sealed = self.store.get_range(&pack, range).await.map_err(|error| damage_of(error, &pack))?;
-                self.decode(id, located, &pack, &sealed).await
+                let sealed = self.store.get_range(pack, range).await.map_err(|error| damage_of(error, pack))?;
+                self.decode(id, *located, pack, &sealed).await
             };
             match read.await {
                 Err(error) if error.is_damage() => first = first.or(Some(error)),

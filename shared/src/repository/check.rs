@@ -6,21 +6,54 @@ use serde::Serialize;
 
 use super::{
     Repository, RepositoryError,
-    blocks::{Located, pack_key},
+    blocks::{hash_of, pack_key},
+    crypto::random,
     format::{
         BlockId, MAX_PACK,
         pack::{TRAILER, footer_length},
     },
+    prune::trash,
     snapshot::in_tables,
 };
 
 /// How deep to look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum CheckDepth {
     /// Every root, catalog and reference; packs by their presence and size.
     Structure,
     /// Every byte of every pack as well.
     Data,
+    /// Every byte of a part of the packs, in percent of their number. Which ones is drawn anew each time.
+    Subset(Percent),
+}
+
+/// More than nothing, and at most 100.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Percent(f64);
+
+impl std::str::FromStr for Percent {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let number = text.trim_end_matches('%').parse().ok().filter(|number| *number > 0.0 && *number <= 100.0);
+        number.map(Self).ok_or_else(|| format!("{text:?} is no percentage above 0 and up to 100"))
+    }
+}
+
+impl CheckDepth {
+    /// Whether the bytes of a pack are read. `seed` draws the packs of a subset: those that come first in an order of its own.
+    fn chosen(self, seed: &[u8; 32], packs: &BTreeMap<[u8; 32], u64>) -> HashSet<[u8; 32]> {
+        match self {
+            Self::Structure => HashSet::new(),
+            Self::Data => packs.keys().copied().collect(),
+            Self::Subset(Percent(percent)) => {
+                let count = (packs.len() as f64 * percent / 100.0).ceil() as usize;
+                let mut drawn: Vec<_> = packs.keys().map(|hash| (*blake3::keyed_hash(seed, hash).as_bytes(), *hash)).collect();
+                drawn.sort_unstable();
+                drawn.into_iter().take(count).map(|(_, hash)| hash).collect()
+            }
+        }
+    }
 }
 
 /// One damage.
@@ -45,8 +78,12 @@ pub struct CheckReport {
     pub blocks: usize,
     /// Bytes read from packs.
     pub bytes_read: u64,
+    /// Packs that were read byte by byte.
+    pub packs_read: usize,
     /// Packs that no index knows: left over from interrupted backups, harmless.
     pub unreferenced_packs: usize,
+    /// Packs that a prune wants gone: it deletes them later, or takes them back where a snapshot needs them.
+    pub trashed_packs: usize,
     /// What is damaged.
     pub errors: Vec<CheckError>,
 }
@@ -64,14 +101,16 @@ impl Repository {
         let blocks = &self.inner.blocks;
         report.errors.extend(blocks.refresh().await?.iter().map(plain));
         blocks.recover().await?;
-        let recovered: HashSet<[u8; 32]> = blocks.recovered().await.iter().map(|pack| pack.hash).collect();
+        let trashed = trash::listed(&self.inner.store).await?;
+        // What a backup took over while a prune gave it up is found in the packs themselves, until the next prune makes an index of it.
+        let recovered: HashSet<[u8; 32]> = blocks.recovered().await.iter().map(|pack| pack.hash).filter(|hash| !trashed.contains(hash)).collect();
         let mut needed = BTreeSet::new();
         let listed = self.snapshots().await?;
         report.snapshots = listed.roots.len();
         report.errors.extend(listed.damaged.iter().map(|(_, error)| plain(error)));
         report.errors.extend(self.keys().await?.damaged.iter().map(|(_, error)| plain(error)));
 
-        let mut bad = self.damaged_blocks(depth, &mut report, progress).await?;
+        let mut bad = self.damaged_blocks(depth, &trashed, &mut report, progress).await?;
         // Which snapshots and objects each damage hits.
         let mut hits: BTreeMap<String, (BTreeSet<String>, BTreeSet<String>)> =
             bad.values().map(|error| (error.clone(), Default::default())).collect();
@@ -88,9 +127,9 @@ impl Repository {
             let own = self.catalog_blocks(root).await?;
             for &id in catalog.blocks().iter().chain(&own) {
                 let index = blocks.index();
-                let pack = |located: Located| index.packs().get(located.pack as usize).map(|(hash, _)| *hash);
-                if index.places(id).filter_map(pack).all(|hash| recovered.contains(&hash)) {
-                    needed.extend(index.places(id).filter_map(pack));
+                let places = || index.places(id).filter_map(|located| index.pack(located)).map(|(hash, _)| hash);
+                if places().all(|hash| recovered.contains(&hash)) {
+                    needed.extend(places());
                 }
             }
             for &id in catalog.blocks() {
@@ -157,53 +196,73 @@ impl Repository {
     async fn damaged_blocks(
         &self,
         depth: CheckDepth,
+        trashed: &HashSet<[u8; 32]>,
         report: &mut CheckReport,
         progress: &mut (dyn FnMut(usize, usize) + Send),
     ) -> Result<HashMap<BlockId, String>, RepositoryError> {
-        let present: HashMap<String, u64> = self.inner.store.list("packs").await?.into_iter().map(|entry| (entry.key, entry.size)).collect();
+        let present = self.inner.blocks.present().await?;
+        // By name: numbers of packs change when a prune replaces the index meanwhile.
         let (packs, by_pack) = {
             let index = self.inner.blocks.index();
-            let mut by_pack: Vec<Vec<BlockId>> = vec![Vec::new(); index.packs().len()];
+            let packs: BTreeMap<[u8; 32], u64> = index.packs().iter().copied().collect();
+            let mut by_pack: HashMap<[u8; 32], Vec<BlockId>> = HashMap::new();
             for id in index.all() {
-                for located in index.places(id) {
-                    if let Some(ids) = by_pack.get_mut(located.pack as usize) {
-                        ids.push(id);
-                    }
+                for (hash, _) in index.places(id).filter_map(|located| index.pack(located)) {
+                    by_pack.entry(hash).or_default().push(id);
                 }
             }
-            (index.packs().to_vec(), by_pack)
+            (packs, by_pack)
         };
-        let mut known: HashSet<String> = packs.iter().map(|(hash, _)| pack_key(hash)).collect();
+        let mut known: HashSet<String> = packs.keys().map(pack_key).collect();
         for pack in self.inner.blocks.recovered().await {
             known.remove(&pack_key(&pack.hash));
         }
-        report.unreferenced_packs = present.keys().filter(|key| !known.contains(*key)).count();
-        let mut damages: HashMap<u32, String> = HashMap::new();
-        for (number, ((hash, size), ids)) in packs.iter().zip(&by_pack).enumerate() {
+        let in_trash = |key: &String| hash_of(key).is_some_and(|hash| trashed.contains(&hash));
+        report.trashed_packs = present.keys().filter(|key| in_trash(key)).count();
+        report.unreferenced_packs = present.keys().filter(|key| !known.contains(*key) && !in_trash(key)).count();
+        let chosen = depth.chosen(&random()?, &packs);
+        let mut damages: HashMap<[u8; 32], String> = HashMap::new();
+        for (number, (hash, size)) in packs.iter().enumerate() {
             progress(number, packs.len());
+            let ids = by_pack.get(hash).map(Vec::as_slice).unwrap_or_default();
             report.packs += 1;
             report.blocks += ids.len();
             let key = pack_key(hash);
             let damage = match present.get(&key) {
                 None => Some(format!("{key} is missing")),
-                Some(found) if found != size => Some(format!("{key} has {found} bytes instead of {size}: it was cut or changed")),
-                Some(_) if depth == CheckDepth::Data => {
-                    let bytes = self.inner.store.get_at_most(&key, MAX_PACK).await?;
-                    report.bytes_read += bytes.len() as u64;
-                    self.damaged_pack(&key, hash, &bytes, ids)
+                Some((found, _)) if found != size => Some(format!("{key} has {found} bytes instead of {size}: it was cut or changed")),
+                Some(_) if chosen.contains(hash) => {
+                    report.packs_read += 1;
+                    match self.inner.store.get_at_most(&key, MAX_PACK).await {
+                        Err(error) if error.is_not_found() => Some(format!("{key} is missing")),
+                        bytes => {
+                            let bytes = bytes?;
+                            report.bytes_read += bytes.len() as u64;
+                            self.damaged_pack(&key, hash, &bytes, ids)
+                        }
+                    }
                 }
                 Some(_) => None,
             };
-            damages.extend(damage.map(|damage| (number as u32, damage)));
+            damages.extend(damage.map(|damage| (*hash, damage)));
         }
         progress(packs.len(), packs.len());
+        if !damages.is_empty() {
+            // What a prune has deleted since stands in no index any more.
+            self.inner.blocks.refresh().await?;
+            let named: HashSet<[u8; 32]> = self.inner.blocks.index().packs().iter().map(|(hash, _)| *hash).collect();
+            damages.retain(|hash, _| named.contains(hash));
+        }
         let mut bad = HashMap::new();
-        for (&number, damage) in &damages {
+        for (hash, damage) in &damages {
             let mut hit = false;
-            for &id in by_pack.get(number as usize).into_iter().flatten() {
-                let whole_copy = self.inner.blocks.index().places(id).any(|located| !damages.contains_key(&located.pack));
+            for &id in by_pack.get(hash).into_iter().flatten() {
+                let whole_copy = {
+                    let index = self.inner.blocks.index();
+                    index.places(id).filter_map(|located| index.pack(located)).any(|(pack, _)| !damages.contains_key(&pack))
+                };
                 // Of a damaged pack most blocks may still be whole.
-                if !whole_copy && (depth == CheckDepth::Structure || self.inner.blocks.get(id).await.is_err()) {
+                if !whole_copy && (!chosen.contains(hash) || self.inner.blocks.get(id).await.is_err()) {
                     bad.insert(id, damage.clone());
                     hit = true;
                 }
@@ -213,5 +272,26 @@ impl Repository {
             }
         }
         Ok(bad)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_subset_is_drawn_and_never_empty() {
+        let packs: BTreeMap<[u8; 32], u64> = (0..10).map(|n| ([n; 32], 1)).collect();
+        let drawn = |percent: &str, seed: u8| CheckDepth::Subset(percent.parse().unwrap()).chosen(&[seed; 32], &packs);
+        for (percent, count) in [("100", 10), ("50%", 5), ("41", 5), ("0.1", 1)] {
+            assert_eq!(drawn(percent, 1).len(), count, "{percent}");
+        }
+        assert_eq!(drawn("50", 1), drawn("50", 1));
+        assert!((2..20).any(|seed| drawn("50", seed) != drawn("50", 1)), "each check reads other packs");
+        assert!((CheckDepth::Data.chosen(&[1; 32], &packs).len(), CheckDepth::Structure.chosen(&[1; 32], &packs).len()) == (10, 0));
+        for refused in ["0", "-1", "101", "half", "NaN"] {
+            assert!(refused.parse::<Percent>().is_err(), "{refused}");
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! What can go wrong with a repository, said so that a person knows what to do.
 
+use jiff::Timestamp;
+
 use super::format::FormatError;
 use crate::{object::ObjectError, store::StoreError};
 
@@ -100,6 +102,29 @@ pub enum RepositoryError {
     NotFound {
         /// What was asked for.
         what: String,
+    },
+    /// A prune must not begin.
+    #[error("nothing was removed: it cannot be told what {object} needs")]
+    PruneBlocked {
+        /// The snapshot.
+        object: String,
+        /// Why it cannot be read.
+        #[source]
+        source: Box<RepositoryError>,
+    },
+    /// One prune or repair at a time.
+    #[error("another prune or repair is at work in {place}; its lock holds until {until}")]
+    Locked {
+        /// Where.
+        place: String,
+        /// When the lock runs out, unless it is renewed.
+        until: Timestamp,
+    },
+    /// A prune and a backup met, and the prune came first.
+    #[error("the snapshot was not made: a prune is about to remove data that it takes over from an older one (blocks: {blocks})")]
+    Overtaken {
+        /// How many blocks.
+        blocks: usize,
     },
     /// Randomness, threads or memory of this machine.
     #[error("this machine failed: {0}")]

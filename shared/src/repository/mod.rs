@@ -21,6 +21,7 @@ mod kind_writer;
 mod layered;
 mod layers;
 mod packer;
+pub mod prune;
 pub mod retention;
 mod root;
 mod snapshot;
@@ -35,7 +36,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use catalog::{BlockRange, Catalog, CatalogKind, Part, Row};
-pub use check::{CheckDepth, CheckError, CheckReport};
+pub use check::{CheckDepth, CheckError, CheckReport, Percent};
 pub use choose::{ChooseError, LATEST, choose};
 pub use error::RepositoryError;
 pub use format::{BlockId, FormatError, VERSION, segment::Lengths};

@@ -6,28 +6,28 @@ use std::collections::BTreeMap;
 use super::*;
 use crate::object::{GroupResource, KindInfo, ObjectId};
 
-fn pods() -> KindInfo {
+pub(super) fn pods() -> KindInfo {
     KindInfo { group: String::new(), version: "v1".into(), resource: "pods".into(), kind: "Pod".into(), namespaced: true }
 }
 
-fn secrets() -> KindInfo {
+pub(super) fn secrets() -> KindInfo {
     KindInfo { resource: "secrets".into(), kind: "Secret".into(), ..pods() }
 }
 
-fn password() -> Password {
+pub(super) fn password() -> Password {
     Password::new("right")
 }
 
-async fn new_repository(store: &Store) -> Repository {
+pub(super) async fn new_repository(store: &Store) -> Repository {
     Repository::init(store.clone(), &password(), KeyCost::CHEAP, "test", Timestamp::UNIX_EPOCH).await.unwrap()
 }
 
-fn info(name: &str, second: i64) -> CommitInfo {
+pub(super) fn info(name: &str, second: i64) -> CommitInfo {
     CommitInfo::new(name, Timestamp::from_second(second).unwrap())
 }
 
 /// Objects of a cluster: `(secret, namespace, name)` to a number that makes the content.
-type Cluster = BTreeMap<(bool, String), u32>;
+pub(super) type Cluster = BTreeMap<(bool, String), u32>;
 
 fn item(secret: bool, key: &str, value: u32) -> String {
     let (namespace, name) = key.split_once('/').unwrap();
@@ -44,16 +44,16 @@ fn item(secret: bool, key: &str, value: u32) -> String {
     }
 }
 
-fn cluster(size: u32, changed: u32) -> Cluster {
+pub(super) fn cluster(size: u32, changed: u32) -> Cluster {
     (0..size).map(|n| ((n % 5 == 0, format!("ns-{}/object-{n:05}", n % 3)), if n % 10 == 3 { n + changed } else { n })).collect()
 }
 
-async fn back_up(repository: &Repository, cluster: &Cluster, parent: Option<Root>, commit: CommitInfo) -> Result<Root, RepositoryError> {
+pub(super) async fn back_up(repository: &Repository, cluster: &Cluster, parent: Option<Root>, commit: CommitInfo) -> Result<Root, RepositoryError> {
     let writer = repository.backup(BackupOptions { parent, ..BackupOptions::default() }).await?;
     fill(writer, cluster).await?.commit(commit).await
 }
 
-async fn fill(writer: SnapshotWriter, cluster: &Cluster) -> Result<SnapshotWriter, RepositoryError> {
+pub(super) async fn fill(writer: SnapshotWriter, cluster: &Cluster) -> Result<SnapshotWriter, RepositoryError> {
     let cluster = cluster.clone();
     tokio::task::spawn_blocking(move || {
         for secret in [false, true] {
@@ -70,7 +70,7 @@ async fn fill(writer: SnapshotWriter, cluster: &Cluster) -> Result<SnapshotWrite
     .unwrap()
 }
 
-async fn assert_holds(repository: &Repository, root: &Root, cluster: &Cluster) {
+pub(super) async fn assert_holds(repository: &Repository, root: &Root, cluster: &Cluster) {
     let snapshot = repository.open_snapshot(root).await.unwrap();
     assert_eq!(snapshot.catalog().len() as usize, cluster.len());
     for ((secret, key), value) in cluster {
@@ -164,7 +164,7 @@ fn samples(keys: &[String]) -> Vec<String> {
     ["config", "keys/", "packs/", "index/", "roots/"].iter().map(|kind| keys.iter().find(|key| key.starts_with(kind)).unwrap().clone()).collect()
 }
 
-async fn keys_of(store: &Store) -> Vec<String> {
+pub(super) async fn keys_of(store: &Store) -> Vec<String> {
     store.list("").await.unwrap().into_iter().map(|entry| entry.key).collect()
 }
 

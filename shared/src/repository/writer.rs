@@ -22,7 +22,7 @@ use tokio::{runtime::Handle, sync::Semaphore};
 
 use super::{
     KindWriter, Repository, RepositoryError, Root, SnapshotId,
-    blocks::INDEX_BINDING,
+    blocks::{INDEX_BINDING, LostPacks},
     crypto::block_binding,
     format::{
         BlockId, Class, Content, MAX_BLOCK, content, hex,
@@ -97,8 +97,7 @@ pub(super) struct Shared {
     pub(super) parent_tops: Vec<Arc<LayerTop>>,
     sensitive: Vec<GroupResource>,
     anew: bool,
-    /// Packs that the index names and the store lacks, or has in another length.
-    lost_packs: HashSet<u32>,
+    lost_packs: LostPacks,
     data: Packer,
     meta: Packer,
     /// What this backup has stored.
@@ -124,7 +123,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Shared {
     /// Whether the repository has a block, as far as the list of its packs tells.
     pub(super) fn has(&self, id: BlockId) -> bool {
-        self.repository.inner.blocks.index().places(id).any(|located| !self.lost_packs.contains(&located.pack))
+        let index = self.repository.inner.blocks.index();
+        index.places(id).filter_map(|located| index.pack(located)).any(|(pack, _)| !self.lost_packs.packs.contains(&pack))
     }
 
     /// Stores a block unless the repository or this backup has it.
@@ -293,11 +293,14 @@ impl SnapshotWriter {
             stats,
         };
         let (key, sealed) = shared.repository.seal_root(&root)?;
+        let confirmed = shared.repository.confirm(&root, &shared.lost_packs).await?;
         match inner.store.put_new(&key, Bytes::from(sealed.clone())).await? {
-            Created::New => Ok(root),
+            Created::New => {}
             // A reply got lost and the store was asked again: the root that is there is ours.
-            Created::AlreadyThere if inner.store.get(&key).await? == sealed => Ok(root),
-            Created::AlreadyThere => Err(RepositoryError::AlreadyExists { place: key }),
+            Created::AlreadyThere if inner.store.get(&key).await? == sealed => {}
+            Created::AlreadyThere => return Err(RepositoryError::AlreadyExists { place: key }),
         }
+        shared.repository.settle(&root, &shared.lost_packs, confirmed).await?;
+        Ok(root)
     }
 }

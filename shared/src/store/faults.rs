@@ -8,6 +8,8 @@ use std::{
     time::Duration,
 };
 
+use tokio::sync::Semaphore;
+
 use super::{Store, StoreError};
 
 /// What becomes of every read from now on.
@@ -29,6 +31,43 @@ pub enum Reads {
 pub struct Faults {
     writes_left: Option<Arc<AtomicI64>>,
     reads: Arc<Mutex<Reads>>,
+    undeletable: Option<Arc<str>>,
+    pause: Option<Pause>,
+}
+
+/// One call that waits, so that a test can do something else meanwhile.
+#[derive(Debug, Clone)]
+pub struct Pause {
+    calls_left: Arc<AtomicI64>,
+    at: Arc<Mutex<Option<String>>>,
+    reached: Arc<Semaphore>,
+    go_on: Arc<Semaphore>,
+}
+
+impl Pause {
+    async fn before_call(&self, key: &str) {
+        if self.calls_left.fetch_sub(1, Ordering::SeqCst) == 0 {
+            *self.at.lock().unwrap_or_else(PoisonError::into_inner) = Some(key.to_owned());
+            self.reached.add_permits(1);
+            let _ = self.go_on.acquire().await;
+        }
+    }
+
+    /// Waits until the call is about to be made; gives the object that it is about, or nothing when there is no such call any more.
+    pub async fn reached(&self) -> Option<String> {
+        let _ = self.reached.acquire().await;
+        self.at.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// No more calls will come.
+    pub fn end(&self) {
+        self.reached.add_permits(1);
+    }
+
+    /// Lets it be made.
+    pub fn go_on(&self) {
+        self.go_on.add_permits(1);
+    }
 }
 
 impl Faults {
@@ -37,7 +76,14 @@ impl Faults {
         *self.reads.lock().unwrap_or_else(PoisonError::into_inner) = reads;
     }
 
+    async fn before_call(&self, key: &str) {
+        if let Some(pause) = &self.pause {
+            pause.before_call(key).await;
+        }
+    }
+
     pub(super) async fn before_read(&self, store: &str, key: &str) -> Result<(), StoreError> {
+        self.before_call(key).await;
         let reads = *self.reads.lock().unwrap_or_else(PoisonError::into_inner);
         match reads {
             Reads::Work => Ok(()),
@@ -50,7 +96,16 @@ impl Faults {
         }
     }
 
-    pub(super) fn before_write(&self, store: &str, key: &str) -> Result<(), StoreError> {
+    pub(super) async fn before_delete(&self, store: &str, key: &str) -> Result<(), StoreError> {
+        if self.undeletable.as_ref().is_some_and(|folder| key.starts_with(&**folder)) {
+            let source = object_store::Error::PermissionDenied { path: key.to_owned(), source: "it is locked, for a test".into() };
+            return Err(StoreError::Denied { store: store.to_owned(), key: key.to_owned(), source });
+        }
+        self.before_write(store, key).await
+    }
+
+    pub(super) async fn before_write(&self, store: &str, key: &str) -> Result<(), StoreError> {
+        self.before_call(key).await;
         match &self.writes_left {
             Some(left) if left.fetch_sub(1, Ordering::SeqCst) <= 0 => {
                 Err(StoreError::Unusable { store: store.to_owned(), reason: format!("cut off before {key} was written, for a test") })
@@ -65,6 +120,26 @@ impl Store {
     #[must_use]
     pub fn failing_after(&self, writes: i64) -> Self {
         let faults = Faults { writes_left: Some(Arc::new(AtomicI64::new(writes))), ..Faults::default() };
+        Self { faults, ..self.clone() }
+    }
+
+    /// One call waits: the one behind so many reads, writes and deletions.
+    #[must_use]
+    pub fn pausing_after(&self, calls: i64) -> (Self, Pause) {
+        let pause = Pause {
+            calls_left: Arc::new(AtomicI64::new(calls)),
+            at: Arc::default(),
+            reached: Arc::new(Semaphore::new(0)),
+            go_on: Arc::new(Semaphore::new(0)),
+        };
+        let faults = Faults { pause: Some(pause.clone()), ..Faults::default() };
+        (Self { faults, ..self.clone() }, pause)
+    }
+
+    /// Nothing whose name begins like this can be deleted, as under an object lock.
+    #[must_use]
+    pub fn never_deleting(&self, beginning: &str) -> Self {
+        let faults = Faults { undeletable: Some(beginning.into()), ..Faults::default() };
         Self { faults, ..self.clone() }
     }
 

@@ -200,17 +200,6 @@ impl Store {
         &self.label
     }
 
-    #[cfg(any(test, feature = "test-faults"))]
-    fn before_write(&self, key: &str) -> Result<(), StoreError> {
-        self.faults.before_write(&self.label, key)
-    }
-
-    #[cfg(not(any(test, feature = "test-faults")))]
-    #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "the test build can fail here")]
-    fn before_write(&self, _key: &str) -> Result<(), StoreError> {
-        Ok(())
-    }
-
     fn path(&self, key: &str) -> Path {
         Path::from(format!("{}{key}", self.prefix))
     }
@@ -323,7 +312,8 @@ impl Store {
     /// # Errors
     /// `Full`, `Denied`, `Timeout` or `Other`.
     pub async fn put(&self, key: &str, content: Bytes) -> Result<(), StoreError> {
-        self.before_write(key)?;
+        #[cfg(any(test, feature = "test-faults"))]
+        self.faults.before_write(&self.label, key).await?;
         let path = self.path(key);
         self.timed(key, self.inner.put(&path, PutPayload::from(content))).await.map(|_| ())
     }
@@ -333,7 +323,8 @@ impl Store {
     /// # Errors
     /// As [`Store::put`]; a store without conditional writes answers `Other`.
     pub async fn put_new(&self, key: &str, content: Bytes) -> Result<Created, StoreError> {
-        self.before_write(key)?;
+        #[cfg(any(test, feature = "test-faults"))]
+        self.faults.before_write(&self.label, key).await?;
         let path = self.path(key);
         let call = self.inner.put_opts(&path, PutPayload::from(content), PutMode::Create.into());
         match tokio::time::timeout(self.deadline, call).await {
@@ -371,7 +362,8 @@ impl Store {
     /// # Errors
     /// `Denied`, `Timeout` or `Other`.
     pub async fn delete(&self, key: &str) -> Result<(), StoreError> {
-        self.before_write(key)?;
+        #[cfg(any(test, feature = "test-faults"))]
+        self.faults.before_delete(&self.label, key).await?;
         let path = self.path(key);
         match self.timed(key, self.inner.delete(&path)).await {
             Err(error) if error.is_not_found() => Ok(()),

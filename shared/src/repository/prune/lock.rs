@@ -1,0 +1,145 @@
+//! `locks/prune`: one prune or repair at a time. It runs out by itself, so that a prune that was killed does not stand in the way for ever.
+//!
+//! The lock saves work. What protects data is the order of writing and the grace time: two prunes at the same time harm nothing.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    repository::{
+        RepositoryError,
+        crypto::random,
+        format::{MAX_HEADER_FILE, hex},
+    },
+    store::{Created, Store, StoreError},
+};
+
+pub(in crate::repository) const KEY: &str = "locks/prune";
+/// How long a lock holds without being renewed.
+const LIFETIME: SignedDuration = SignedDuration::from_hours(1);
+/// A lock that is older than this is renewed.
+const RENEW: Duration = Duration::from_secs(20 * 60);
+
+#[derive(Serialize, Deserialize)]
+struct Content {
+    /// Random: whose lock it is.
+    id: String,
+    until: Timestamp,
+}
+
+/// The lock of a running prune.
+pub(in crate::repository) struct Lock {
+    store: Store,
+    id: String,
+    /// The time at which it was taken, by the caller's clock and by this process's.
+    taken: (Timestamp, Instant),
+    renewed: Instant,
+}
+
+fn text(id: &str, until: Timestamp) -> Bytes {
+    let content = Content { id: id.to_owned(), until };
+    format!("{}\n", serde_json::to_string(&content).unwrap_or_default()).into()
+}
+
+async fn read(store: &Store) -> Result<Option<Content>, StoreError> {
+    match store.get_at_most(KEY, MAX_HEADER_FILE).await {
+        Err(StoreError::NotFound { .. } | StoreError::TooLarge { .. }) => Ok(None),
+        Err(error) => Err(error),
+        Ok(text) => Ok(serde_json::from_slice(&text).ok()),
+    }
+}
+
+impl Lock {
+    /// Takes the lock; one that has run out is replaced.
+    ///
+    /// # Errors
+    /// `Locked` while another one holds; `Store`.
+    pub(in crate::repository) async fn take(store: &Store, now: Timestamp) -> Result<Self, RepositoryError> {
+        let id = hex(&random::<16>()?);
+        let until = now.checked_add(LIFETIME).unwrap_or(Timestamp::MAX);
+        let lock = Self { store: store.clone(), id, taken: (now, Instant::now()), renewed: Instant::now() };
+        if store.put_new(KEY, text(&lock.id, until)).await? == Created::AlreadyThere {
+            // A time further away than any lock is given is no promise of a prune's.
+            match read(store).await? {
+                Some(other) if other.until > now && other.until <= until => {
+                    return Err(RepositoryError::Locked { place: store.label().to_owned(), until: other.until });
+                }
+                _ => store.put(KEY, text(&lock.id, until)).await?,
+            }
+        }
+        // Two may have found the same old one.
+        lock.still_held().await?;
+        Ok(lock)
+    }
+
+    async fn still_held(&self) -> Result<(), RepositoryError> {
+        match read(&self.store).await? {
+            Some(content) if content.id == self.id => Ok(()),
+            other => {
+                let until = other.map_or(self.taken.0, |content| content.until);
+                Err(RepositoryError::Locked { place: self.store.label().to_owned(), until })
+            }
+        }
+    }
+
+    /// Makes sure that nobody else took it, and renews it in time. Asked before anything is removed.
+    ///
+    /// # Errors
+    /// `Locked` when it ran out and another one took it; `Store`.
+    pub(in crate::repository) async fn hold(&mut self) -> Result<(), RepositoryError> {
+        self.still_held().await?;
+        if self.renewed.elapsed() > RENEW {
+            let (now, since) = self.taken;
+            let passed = SignedDuration::try_from(since.elapsed()).unwrap_or(SignedDuration::MAX);
+            let until = now.checked_add(passed).and_then(|now| now.checked_add(LIFETIME)).unwrap_or(Timestamp::MAX);
+            self.store.put(KEY, text(&self.id, until)).await?;
+            self.renewed = Instant::now();
+        }
+        Ok(())
+    }
+
+    /// Gives it back.
+    ///
+    /// # Errors
+    /// The store's; the lock then runs out by itself.
+    pub(in crate::repository) async fn release(self) -> Result<(), RepositoryError> {
+        match self.store.delete(KEY).await {
+            // Where nothing may be deleted, a lock that has run out does as well.
+            Err(StoreError::Denied { .. }) => Ok(self.store.put(KEY, text(&self.id, self.taken.0)).await?),
+            other => Ok(other?),
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn one_holds_until_it_lets_go_or_time_is_up() {
+        let store = Store::memory();
+        let at = |minutes: i64| Timestamp::from_second(minutes * 60).unwrap();
+        let first = Lock::take(&store, at(0)).await.unwrap();
+        let refused = Lock::take(&store, at(59)).await.err().unwrap();
+        assert!(matches!(refused, RepositoryError::Locked { until, .. } if until == at(60)));
+        first.release().await.unwrap();
+        let mut second = Lock::take(&store, at(59)).await.unwrap();
+        second.hold().await.unwrap();
+        let mut third = Lock::take(&store, at(120)).await.unwrap();
+        assert!(matches!(second.hold().await, Err(RepositoryError::Locked { .. })));
+        third.hold().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_is_no_lock_stands_in_nobodys_way() {
+        let store = Store::memory();
+        for found in ["", "{}", r#"{"id":"x","until":"9999-01-01T00:00:00Z"}"#] {
+            store.put(KEY, found.into()).await.unwrap();
+            Lock::take(&store, Timestamp::UNIX_EPOCH).await.unwrap().release().await.unwrap();
+        }
+    }
+}
