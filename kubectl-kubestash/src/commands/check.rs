@@ -6,13 +6,13 @@ use std::sync::{
 };
 
 use clap::Args;
-use kubestash::repository::CheckDepth;
+use kubestash::repository::{CheckDepth, Percent};
 
 use crate::cli::{
     CliContext,
     args::{Format, OutputArgs},
     exit,
-    output::{count, print_bytes, size, structured},
+    output::{count, print_bytes, size, some, structured},
     progress::Ticker,
 };
 
@@ -24,13 +24,23 @@ pub struct CheckArgs {
     /// Read and verify all data
     #[arg(long)]
     pub read_data: bool,
+    /// Read and verify the data of so many percent of the packs, other ones each time
+    #[arg(long, value_name = "PERCENT", conflicts_with = "read_data")]
+    pub read_data_subset: Option<Percent>,
     #[command(flatten)]
     pub output: OutputArgs,
 }
 
+/// Names of snapshots printed for one damage; `-o json` has them all.
+const SNAPSHOTS_SHOWN: usize = 10;
+
 pub async fn run(args: &CheckArgs, context: &CliContext) -> anyhow::Result<u8> {
     let open = context.repository(false).await?;
-    let depth = if args.read_data { CheckDepth::Data } else { CheckDepth::Structure };
+    let depth = match args.read_data_subset {
+        Some(percent) => CheckDepth::Subset(percent),
+        None if args.read_data => CheckDepth::Data,
+        None => CheckDepth::Structure,
+    };
     let done = Arc::new((AtomicUsize::new(0), AtomicUsize::new(0)));
     let report = {
         let shown = Arc::clone(&done);
@@ -51,15 +61,22 @@ pub async fn run(args: &CheckArgs, context: &CliContext) -> anyhow::Result<u8> {
                 count(report.snapshots as u64, "snapshot"),
                 count(report.packs as u64, "pack"),
                 count(report.blocks as u64, "block"),
-                if args.read_data { format!(", {} read", size(report.bytes_read)) } else { String::new() },
+                match depth {
+                    CheckDepth::Structure => String::new(),
+                    CheckDepth::Data => format!(", {} read", size(report.bytes_read)),
+                    CheckDepth::Subset(_) => format!(", {} of {} read", size(report.bytes_read), count(report.packs_read as u64, "pack")),
+                },
             );
+            if report.trashed_packs > 0 {
+                text.push_str(&format!("{} given up, waiting for a later prune\n", count(report.trashed_packs as u64, "pack")));
+            }
             if report.unreferenced_packs > 0 {
                 text.push_str(&format!("{} of interrupted backups, harmless\n", count(report.unreferenced_packs as u64, "pack")));
             }
             for error in &report.errors {
                 text.push_str(&format!("DAMAGED: {}\n", error.error));
                 if !error.snapshots.is_empty() {
-                    text.push_str(&format!("  snapshots: {}\n", error.snapshots.join(", ")));
+                    text.push_str(&format!("  snapshots: {}\n", some(&error.snapshots, SNAPSHOTS_SHOWN)));
                 }
                 if !error.objects.is_empty() {
                     text.push_str(&format!("  objects, some of them: {}\n", error.objects.join(", ")));
@@ -74,6 +91,6 @@ pub async fn run(args: &CheckArgs, context: &CliContext) -> anyhow::Result<u8> {
     if report.errors.is_empty() {
         return Ok(exit::OK);
     }
-    context.note("Snapshots that are not named can be read. A new backup with --no-parent stores every object anew.");
+    context.note("Snapshots that are not named can be read. A new backup with --no-parent stores every object anew; `kubectl kubestash repair` saves what can be saved of the old ones.");
     Ok(exit::ERROR)
 }

@@ -134,6 +134,20 @@ impl Repository {
             }
             for &id in catalog.blocks() {
                 let located = blocks.index().get(id);
+                let given_up = {
+                    let index = blocks.index();
+                    located.is_some() && index.places(id).filter_map(|located| index.pack(located)).all(|(hash, _)| trashed.contains(&hash))
+                };
+                // A prune beside a backup gives up whole packs, a repair damaged ones.
+                if given_up {
+                    match blocks.get(id).await {
+                        Err(error) if error.is_damage() => {
+                            bad.entry(id).or_insert_with(|| error.to_string());
+                        }
+                        Ok(_) | Err(RepositoryError::NeedsSensitiveKey) => {}
+                        Err(error) => return Err(error),
+                    }
+                }
                 match located {
                     None => {
                         bad.entry(id).or_insert_with(|| RepositoryError::Missing { object: format!("block {id}") }.to_string());
@@ -254,7 +268,8 @@ impl Repository {
             damages.retain(|hash, _| named.contains(hash));
         }
         let mut bad = HashMap::new();
-        for (hash, damage) in &damages {
+        // What is in the trash may be damaged, as long as no snapshot needs it.
+        for (hash, damage) in damages.iter().filter(|(hash, _)| !trashed.contains(*hash)) {
             let mut hit = false;
             for &id in by_pack.get(hash).into_iter().flatten() {
                 let whole_copy = {
