@@ -100,6 +100,9 @@ fn errno(error: &ContentError) -> Errno {
             | RepositoryError::OutOfOrder { .. }
             | RepositoryError::Object { .. }
             | RepositoryError::LastKey { .. }
+            | RepositoryError::PruneBlocked { .. }
+            | RepositoryError::Locked { .. }
+            | RepositoryError::Overtaken { .. }
             | RepositoryError::Machine(_) => Errno::EIO,
         },
     }

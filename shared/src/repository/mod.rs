@@ -22,6 +22,7 @@ mod layered;
 mod layers;
 mod packer;
 pub mod prune;
+pub mod repair;
 pub mod retention;
 mod root;
 mod snapshot;

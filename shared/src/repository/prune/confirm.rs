@@ -23,7 +23,7 @@ impl Confirmed {
 
 impl Repository {
     /// All blocks that a snapshot names: those of its catalog, and those of its objects.
-    pub(super) async fn referenced(&self, root: &Root) -> Result<Vec<BlockId>, RepositoryError> {
+    pub(in crate::repository) async fn referenced(&self, root: &Root) -> Result<Vec<BlockId>, RepositoryError> {
         let tops = self.tops(root).await?;
         let kinds = || tops.iter().flat_map(|top| &top.kinds);
         let segments = kinds().flat_map(|kind| &kind.segments).map(|segment| segment.block);

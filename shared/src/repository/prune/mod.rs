@@ -20,9 +20,12 @@ pub(super) mod trash;
 use jiff::Timestamp;
 use serde::Serialize;
 
-pub(super) use index::{Indexed, delete_allowed};
+use index::delete_allowed;
+pub(super) use index::Indexed;
 pub(super) use lock::Lock;
 pub use plan::{Fate, Grace, GraceError, PruneOptions};
+pub(super) use run::Copies;
+pub use run::Progress;
 
 use super::{Repository, RepositoryError};
 
@@ -93,7 +96,7 @@ impl Repository {
     /// # Errors
     /// `PruneBlocked` when a snapshot cannot be asked what it needs: nothing was removed then; `Locked` beside another prune;
     /// `NeedsSensitiveKey` with a password of general access; `ReadOnly`; `Store`.
-    pub async fn prune(&self, options: PruneOptions, progress: run::Progress<'_>) -> Result<PruneReport, RepositoryError> {
+    pub async fn prune(&self, options: PruneOptions, progress: Progress<'_>) -> Result<PruneReport, RepositoryError> {
         self.may_prune()?;
         let mut lock = Lock::take(&self.inner.store, options.now).await?;
         let pruned = self.prune_locked(options, &mut lock, progress).await;

@@ -45,7 +45,7 @@ pub(super) async fn read(store: &Store) -> Result<BTreeMap<[u8; 32], Timestamp>,
 }
 
 /// Puts a pack into the trash; one that is there stays there since when it was.
-pub(super) async fn put(store: &Store, pack: &[u8; 32], time: Timestamp) -> Result<(), StoreError> {
+pub(in crate::repository) async fn put(store: &Store, pack: &[u8; 32], time: Timestamp) -> Result<(), StoreError> {
     let mut text = serde_json::to_string(&Entry { time }).unwrap_or_default();
     text.push('\n');
     store.put_new(&key(pack), Bytes::from(text)).await.map(|_| ())
