@@ -71,6 +71,31 @@ pub fn count(number: u64, thing: &str) -> String {
     format!("{grouped} {thing}{plural}")
 }
 
+/// The first few of a list, and how many more there are.
+pub fn some(names: &[String], most: usize) -> String {
+    let mut out = names.iter().take(most).cloned().collect::<Vec<_>>().join(", ");
+    if names.len() > most {
+        out.push_str(&format!(" and {} more", names.len() - most));
+    }
+    out
+}
+
+/// `500M`, `2GiB`, `1000`: bytes. Units are powers of 1024.
+pub fn parse_size(text: &str) -> Result<u64, String> {
+    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at_checked(end).unwrap_or((text, ""));
+    let power = match unit.trim().trim_end_matches(['B', 'b']).trim_end_matches('i').to_ascii_uppercase().as_str() {
+        "" => 0,
+        "K" => 10,
+        "M" => 20,
+        "G" => 30,
+        "T" => 40,
+        _ => return Err("write a number and K, M, G or T, as in 500M".to_owned()),
+    };
+    let bytes = number.parse::<u64>().ok().and_then(|number| number.checked_mul(1 << power));
+    bytes.ok_or_else(|| "write a number and K, M, G or T, as in 500M".to_owned())
+}
+
 /// A time as people read it, in UTC.
 pub fn time(at: Timestamp) -> String {
     at.strftime("%Y-%m-%d %H:%M:%S").to_string()
@@ -108,6 +133,22 @@ mod tests {
     fn tables_line_up() {
         let text = table(&["NAME", "AGE"], &[vec!["long-name".into(), "1s".into()], vec!["x".into(), String::new()]]);
         assert_eq!(text, "NAME        AGE\nlong-name   1s\nx\n");
+    }
+
+    #[test]
+    fn sizes_are_read() {
+        for (text, bytes) in [("0", Ok(0)), ("1000", Ok(1000)), ("500M", Ok(500 << 20)), ("2GiB", Ok(2 << 30)), ("1kb", Ok(1024)), ("3 T", Ok(3 << 40))] {
+            assert_eq!(parse_size(text), bytes, "{text}");
+        }
+        for text in ["", "M", "1.5G", "-1", "5X", "99999999999999T"] {
+            assert!(parse_size(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn long_lists_end_with_a_number() {
+        let names: Vec<String> = ["a", "b", "c"].map(str::to_owned).into();
+        assert_eq!((some(&names, 3), some(&names, 1)), ("a, b, c".to_owned(), "a and 2 more".to_owned()));
     }
 
     #[test]

@@ -1,11 +1,14 @@
 //! `kubectl kubestash forget`: remove snapshots, by name or by rules of what to keep.
 
 use clap::Args;
+use jiff::Timestamp;
 use kubestash::repository::{
     Root, SnapshotId,
+    prune::PruneOptions,
     retention::{ForgetPlan, KeepRules, Period, RetentionError, Verdict, plan, plan_named},
 };
 
+use super::prune;
 use crate::cli::{
     CliContext,
     args::{Format, OutputArgs},
@@ -33,8 +36,11 @@ pub struct ForgetArgs {
     /// Let the rules remove all snapshots of a cluster; without a rule, all that --tag names
     #[arg(long, conflicts_with = "snapshots")]
     pub unsafe_allow_remove_all: bool,
-    /// Only show what would be removed
+    /// Prune afterwards, with a grace time of 24 hours
     #[arg(long)]
+    pub prune: bool,
+    /// Only show what would be removed
+    #[arg(long, conflicts_with = "prune")]
     pub dry_run: bool,
     #[command(flatten)]
     pub output: OutputArgs,
@@ -107,10 +113,15 @@ pub async fn run(args: &ForgetArgs, context: &CliContext) -> anyhow::Result<u8> 
         }
         line(args, &id.to_string(), if args.dry_run { ", which cannot be read" } else { ", which could not be read" })?;
     }
-    if !args.dry_run {
-        let removed = count((plan.goes().count() + damaged.len()) as u64, "snapshot");
-        context.note(&format!("{removed} removed; the space they alone used is not freed yet."));
+    if args.dry_run {
+        return Ok(exit::OK);
     }
+    let removed = count((plan.goes().count() + damaged.len()) as u64, "snapshot");
+    if args.prune {
+        context.note(&format!("{removed} removed."));
+        return prune::prune(&open, PruneOptions::new(Timestamp::now()), args.output.output, context).await;
+    }
+    context.note(&format!("{removed} removed; `kubectl kubestash prune` frees the space that they alone used."));
     Ok(exit::OK)
 }
 

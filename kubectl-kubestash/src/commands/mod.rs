@@ -8,10 +8,13 @@ mod forget;
 mod key;
 mod ls;
 mod mount;
+mod prune;
+mod repair;
 mod repo;
 mod restore;
 mod snapshots;
 mod umount;
+mod unlock;
 mod version;
 
 use clap::{Parser, Subcommand};
@@ -41,7 +44,10 @@ pub enum Command {
     Umount(umount::UmountArgs),
     Restore(restore::RestoreArgs),
     Forget(forget::ForgetArgs),
+    Prune(prune::PruneArgs),
     Check(check::CheckArgs),
+    Repair(repair::RepairArgs),
+    Unlock(unlock::UnlockArgs),
     Repo(repo::RepoArgs),
     Key(key::KeyArgs),
     Version(version::VersionArgs),
@@ -59,7 +65,10 @@ pub async fn run(command: &Command, context: &CliContext) -> anyhow::Result<u8> 
         Command::Umount(args) => umount::run(args, context),
         Command::Restore(args) => restore::run(args, context).await,
         Command::Forget(args) => forget::run(args, context).await,
+        Command::Prune(args) => prune::run(args, context).await,
         Command::Check(args) => check::run(args, context).await,
+        Command::Repair(args) => repair::run(args, context).await,
+        Command::Unlock(args) => unlock::run(args, context).await,
         Command::Repo(args) => repo::run(args, context).await,
         Command::Key(args) => key::run(args, context).await,
         Command::Version(args) => version::run(args, context).await,
