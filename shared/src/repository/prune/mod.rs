@@ -10,6 +10,8 @@
 mod confirm;
 mod index;
 mod lock;
+#[cfg(test)]
+mod model;
 mod observe;
 mod plan;
 mod run;
