@@ -96,9 +96,7 @@ fn hint_of_repository(error: &RepositoryError) -> Option<&'static str> {
         RepositoryError::PruneBlocked { .. } => Some(
             "put the missing or damaged file back from a copy of the storage, or remove that snapshot with `kubectl kubestash forget` and its name or id; then prune again",
         ),
-        RepositoryError::Locked { .. } => {
-            Some("wait for it; if it was killed, `kubectl kubestash unlock` removes its lock at once")
-        }
+        RepositoryError::Locked { .. } => Some("wait for it; if it was killed, `kubectl kubestash unlock` removes its lock at once"),
         RepositoryError::Overtaken { .. } => Some("run the backup again: it stores that data anew; no other snapshot is touched"),
         RepositoryError::Damaged { .. } | RepositoryError::Missing { .. } => {
             Some("`kubectl kubestash check --read-data` lists every snapshot and object that is hit; all others stay readable")

@@ -137,7 +137,9 @@ mod tests {
 
     #[test]
     fn sizes_are_read() {
-        for (text, bytes) in [("0", Ok(0)), ("1000", Ok(1000)), ("500M", Ok(500 << 20)), ("2GiB", Ok(2 << 30)), ("1kb", Ok(1024)), ("3 T", Ok(3 << 40))] {
+        for (text, bytes) in
+            [("0", Ok(0)), ("1000", Ok(1000)), ("500M", Ok(500 << 20)), ("2GiB", Ok(2 << 30)), ("1kb", Ok(1024)), ("3 T", Ok(3 << 40))]
+        {
             assert_eq!(parse_size(text), bytes, "{text}");
         }
         for text in ["", "M", "1.5G", "-1", "5X", "99999999999999T"] {

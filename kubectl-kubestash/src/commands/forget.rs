@@ -98,7 +98,8 @@ impl RuleArgs {
 pub async fn run(args: &ForgetArgs, context: &CliContext) -> anyhow::Result<u8> {
     let open = context.repository(false).await?;
     // The whole plan is made before the first snapshot goes.
-    let (plan, damaged) = if args.snapshots.is_empty() { (by_rules(args, &open, context).await?, Vec::new()) } else { by_name(args, &open, context).await? };
+    let (plan, damaged) =
+        if args.snapshots.is_empty() { (by_rules(args, &open, context).await?, Vec::new()) } else { by_name(args, &open, context).await? };
     show(args, &plan)?;
     for verdict in plan.goes() {
         if !args.dry_run {
@@ -170,7 +171,8 @@ fn show(args: &ForgetArgs, plan: &ForgetPlan) -> anyhow::Result<()> {
         Format::Table | Format::Wide if args.snapshots.is_empty() => {
             for (at, group) in plan.groups.iter().enumerate() {
                 let blank = if at > 0 { "\n" } else { "" };
-                let filters = if group.filters.as_object().is_none_or(serde_json::Map::is_empty) { String::new() } else { format!(", {}", group.filters) };
+                let filters =
+                    if group.filters.as_object().is_none_or(serde_json::Map::is_empty) { String::new() } else { format!(", {}", group.filters) };
                 print_bytes(format!("{blank}cluster {}{filters}\n", group.cluster.name).as_bytes())?;
                 let rows: Vec<Vec<String>> = group.snapshots.iter().map(row).collect();
                 print_bytes(table(&["NAME", "TIME (UTC)", "TAGS", "ACTION", "REASONS"], &rows).as_bytes())?;

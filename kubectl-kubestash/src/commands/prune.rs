@@ -120,6 +120,8 @@ mod tests {
             "2 snapshots looked at\n3 packs, 3.0 MiB: kept\n1 pack, 1.0 MiB: repacked, less than half was needed\n1 pack, 1.0 KiB: written for them\n\
              2 packs, 5.0 MiB: deleted\n1 pack, 512 B: cannot be deleted yet, the store does not allow it\n5.0 MiB freed\n"
         );
-        assert!(text(&report, true).ends_with("2 packs, 5.0 MiB: to be deleted\n1 pack, 512 B: cannot be deleted yet, the store does not allow it\n5.0 MiB would be freed\n"));
+        assert!(text(&report, true).ends_with(
+            "2 packs, 5.0 MiB: to be deleted\n1 pack, 512 B: cannot be deleted yet, the store does not allow it\n5.0 MiB would be freed\n"
+        ));
     }
 }

@@ -116,7 +116,8 @@ async fn repair_packs(open: &OpenRepository, packs: &[String], format: Format, c
                 // Of what objects the lost blocks are is told by the snapshots.
                 let check = open.repository.check(CheckDepth::Structure, &mut |_, _| {}).await?;
                 for error in check.errors.iter().filter(|error| !error.objects.is_empty()) {
-                    let text = format!("LOST: objects, some of them: {}\n  of snapshots: {}\n", error.objects.join(", "), some(&error.snapshots, SHOWN));
+                    let text =
+                        format!("LOST: objects, some of them: {}\n  of snapshots: {}\n", error.objects.join(", "), some(&error.snapshots, SHOWN));
                     print_bytes(text.as_bytes())?;
                 }
                 context.note("`kubectl kubestash repair snapshots` writes these snapshots again without what is lost.");

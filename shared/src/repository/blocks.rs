@@ -8,6 +8,7 @@ use std::{
 use bytes::Bytes;
 use jiff::Timestamp;
 
+use super::prune::trash;
 use super::{
     RepositoryError,
     cache::Cache,
@@ -18,7 +19,6 @@ use super::{
         unhex,
     },
 };
-use super::prune::trash;
 use crate::store::{Store, StoreError};
 
 /// Decoded bytes kept by default.
@@ -248,9 +248,7 @@ impl Blocks {
             recovered.retain(|pack| present.contains_key(&pack_key(&pack.hash)) && !trashed.contains(&pack.hash));
         }
         let index = self.index();
-        let usable = |(hash, size): &([u8; 32], u64)| {
-            present.get(&pack_key(hash)).is_some_and(|(found, _)| found == size) && !trashed.contains(hash)
-        };
+        let usable = |(hash, size): &([u8; 32], u64)| present.get(&pack_key(hash)).is_some_and(|(found, _)| found == size) && !trashed.contains(hash);
         let packs = index.packs.iter().filter(|pack| !usable(pack)).map(|(hash, _)| *hash).collect();
         Ok(LostPacks { packs, generation: index.generation })
     }

@@ -34,8 +34,10 @@ struct Content {
 pub(in crate::repository) struct Lock {
     store: Store,
     id: String,
-    /// The time at which it was taken, by the caller's clock and by this process's.
-    taken: (Timestamp, Instant),
+    /// The time at which it was taken, as the caller tells it.
+    taken: Timestamp,
+    /// The same by the clocks of this machine: one that stands still while it sleeps, and one that may be set.
+    clocks: (Instant, Timestamp),
     renewed: Instant,
 }
 
@@ -60,7 +62,7 @@ impl Lock {
     pub(in crate::repository) async fn take(store: &Store, now: Timestamp) -> Result<Self, RepositoryError> {
         let id = hex(&random::<16>()?);
         let until = now.checked_add(LIFETIME).unwrap_or(Timestamp::MAX);
-        let lock = Self { store: store.clone(), id, taken: (now, Instant::now()), renewed: Instant::now() };
+        let lock = Self { store: store.clone(), id, taken: now, clocks: (Instant::now(), Timestamp::now()), renewed: Instant::now() };
         if store.put_new(KEY, text(&lock.id, until)).await? == Created::AlreadyThere {
             // A time further away than any lock is given is no promise of a prune's.
             match read(store).await? {
@@ -79,10 +81,17 @@ impl Lock {
         match read(&self.store).await? {
             Some(content) if content.id == self.id => Ok(()),
             other => {
-                let until = other.map_or(self.taken.0, |content| content.until);
+                let until = other.map_or(self.taken, |content| content.until);
                 Err(RepositoryError::Locked { place: self.store.label().to_owned(), until })
             }
         }
+    }
+
+    /// The time it is: a prune may take hours, and a pack that it gives up in the end was not given up at its beginning.
+    pub(in crate::repository) fn now(&self) -> Timestamp {
+        let (running, wall) = self.clocks;
+        let passed = SignedDuration::try_from(running.elapsed()).unwrap_or(SignedDuration::MAX).max(Timestamp::now().duration_since(wall));
+        self.taken.checked_add(passed).unwrap_or(Timestamp::MAX)
     }
 
     /// Makes sure that nobody else took it, and renews it in time. Asked before anything is removed.
@@ -92,9 +101,7 @@ impl Lock {
     pub(in crate::repository) async fn hold(&mut self) -> Result<(), RepositoryError> {
         self.still_held().await?;
         if self.renewed.elapsed() > RENEW {
-            let (now, since) = self.taken;
-            let passed = SignedDuration::try_from(since.elapsed()).unwrap_or(SignedDuration::MAX);
-            let until = now.checked_add(passed).and_then(|now| now.checked_add(LIFETIME)).unwrap_or(Timestamp::MAX);
+            let until = self.now().checked_add(LIFETIME).unwrap_or(Timestamp::MAX);
             self.store.put(KEY, text(&self.id, until)).await?;
             self.renewed = Instant::now();
         }
@@ -108,7 +115,7 @@ impl Lock {
     pub(in crate::repository) async fn release(self) -> Result<(), RepositoryError> {
         match self.store.delete(KEY).await {
             // Where nothing may be deleted, a lock that has run out does as well.
-            Err(StoreError::Denied { .. }) => Ok(self.store.put(KEY, text(&self.id, self.taken.0)).await?),
+            Err(StoreError::Denied { .. }) => Ok(self.store.put(KEY, text(&self.id, self.taken)).await?),
             other => Ok(other?),
         }
     }

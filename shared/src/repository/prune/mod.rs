@@ -22,8 +22,8 @@ pub(super) mod trash;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use index::delete_allowed;
 pub(super) use index::Indexed;
+use index::delete_allowed;
 pub(super) use lock::Lock;
 pub use plan::{Fate, Grace, GraceError, PruneOptions};
 pub(super) use run::Copies;

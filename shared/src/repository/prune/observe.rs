@@ -236,7 +236,8 @@ impl Repository {
             Err(error) => return Err(error),
         };
         let ring = &self.inner.ring;
-        let whole = |entry: &PackEntry, sealed: &bytes::Bytes| ring.open(entry.class.sensitive, sealed, &block_binding(entry.id, entry.class)).is_ok();
+        let whole =
+            |entry: &PackEntry, sealed: &bytes::Bytes| ring.open(entry.class.sensitive, sealed, &block_binding(entry.id, entry.class)).is_ok();
         Ok(entries.iter().zip(parts).map(|(entry, part)| part.filter(|sealed| whole(entry, sealed))).collect())
     }
 }

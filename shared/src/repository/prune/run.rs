@@ -44,12 +44,7 @@ pub(super) fn planned(seen: &Seen, fates: &Fates, options: PruneOptions) -> Prun
 }
 
 impl Repository {
-    pub(super) async fn prune_locked(
-        &self,
-        options: PruneOptions,
-        lock: &mut Lock,
-        progress: Progress<'_>,
-    ) -> Result<PruneReport, RepositoryError> {
+    pub(super) async fn prune_locked(&self, options: PruneOptions, lock: &mut Lock, progress: Progress<'_>) -> Result<PruneReport, RepositoryError> {
         progress("looking", 0, 0);
         let seen = self.observe().await?;
         let mut fates = seen.fates(options);
@@ -82,7 +77,7 @@ impl Repository {
             };
             match fate {
                 Fate::Repack | Fate::Trash => {
-                    trash::put(store, &hash, options.now).await?;
+                    trash::put(store, &hash, lock.now()).await?;
                     (if *fate == Fate::Repack { &mut report.repacked } else { &mut report.trashed }).add(pack.size);
                     given_up.insert(hash);
                 }

@@ -119,12 +119,7 @@ async fn cut_off_behind_any_write_nothing_is_lost() {
 }
 
 /// Runs a backup or a prune, and something else when it has made so many calls; `None` when it ended before.
-async fn beside<T>(
-    store: &Store,
-    calls: i64,
-    long: impl AsyncFnOnce(Repository) -> T,
-    short: impl AsyncFnOnce(String),
-) -> Option<T> {
+async fn beside<T>(store: &Store, calls: i64, long: impl AsyncFnOnce(Repository) -> T, short: impl AsyncFnOnce(String)) -> Option<T> {
     let (paused, pause) = store.pausing_after(calls);
     // Opening is not what is looked at.
     let opened = open(store).await;
@@ -156,9 +151,14 @@ async fn a_backup_in_the_middle_of_a_prune_loses_nothing() {
         let kept = half_dead(&store).await;
         let (root, mut third) = (kept.0.clone(), None);
         // The pods are as they were in the snapshot that was forgotten: its blocks are taken over as long as they are there.
-        let ended = beside(&store, calls, async |repository| prune(&repository, hours(0)).await, async |_| {
-            third = Some(back_up(&open(&store).await, &state(1), Some(root), info("four", 4)).await);
-        })
+        let ended = beside(
+            &store,
+            calls,
+            async |repository| prune(&repository, hours(0)).await,
+            async |_| {
+                third = Some(back_up(&open(&store).await, &state(1), Some(root), info("four", 4)).await);
+            },
+        )
         .await;
         let when = format!("beside call {calls}");
         let Some(ended) = ended else {
@@ -195,12 +195,17 @@ async fn a_prune_in_the_middle_of_a_backup_loses_nothing() {
             let store = Store::memory();
             let kept = half_dead(&store).await;
             let root = kept.0.clone();
-            let ended = beside(&store, calls, async |repository| back_up(&repository, &state(1), Some(root), info("four", 4)).await, async |key| {
-                looks += u32::from(key == "trash");
-                for day in 0..=days {
-                    prune(&open(&store).await, hours(25 * day)).await.unwrap();
-                }
-            })
+            let ended = beside(
+                &store,
+                calls,
+                async |repository| back_up(&repository, &state(1), Some(root), info("four", 4)).await,
+                async |key| {
+                    looks += u32::from(key == "trash");
+                    for day in 0..=days {
+                        prune(&open(&store).await, hours(25 * day)).await.unwrap();
+                    }
+                },
+            )
             .await;
             let when = format!("beside call {calls}, {days} days");
             let Some(ended) = ended else {
@@ -358,9 +363,7 @@ async fn thirty_days_shrink_to_the_size_of_one() {
     let store = Store::memory();
     let repository = new_repository(&store).await;
     // Every day the same three in a hundred change, as status does.
-    let day = |day: u32| -> Cluster {
-        cluster(2_000, 0).into_iter().map(|(id, n)| (id, if n % 100 < 3 { n + day * 10_000 } else { n })).collect()
-    };
+    let day = |day: u32| -> Cluster { cluster(2_000, 0).into_iter().map(|(id, n)| (id, if n % 100 < 3 { n + day * 10_000 } else { n })).collect() };
     let mut parent = None;
     for number in 0..30 {
         let root = back_up(&repository, &day(number), parent.take(), info(&format!("day-{number}"), i64::from(number) * 86_400)).await.unwrap();

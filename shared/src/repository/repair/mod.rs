@@ -137,18 +137,12 @@ impl Repository {
             return Err(RepositoryError::NeedsSensitiveKey);
         }
         let mut lock = Lock::take(&self.inner.store, now).await?;
-        let repaired = self.repair_packs_locked(names, now, &mut lock, progress).await;
+        let repaired = self.repair_packs_locked(names, &mut lock, progress).await;
         lock.release().await?;
         repaired
     }
 
-    async fn repair_packs_locked(
-        &self,
-        names: &[String],
-        now: Timestamp,
-        lock: &mut Lock,
-        progress: Progress<'_>,
-    ) -> Result<PackRepair, RepositoryError> {
+    async fn repair_packs_locked(&self, names: &[String], lock: &mut Lock, progress: Progress<'_>) -> Result<PackRepair, RepositoryError> {
         let blocks = &self.inner.blocks;
         let files = blocks.index_files(&HashSet::new()).await?;
         let present = blocks.present().await?;
@@ -163,7 +157,8 @@ impl Repository {
         for (done, hash) in wanted.iter().enumerate() {
             progress("packs", done, wanted.len());
             report.packs += 1;
-            let Some(reason) = self.damage_of_pack(hash, named.get(hash).map(|pack| pack.size), present.get(&pack_key(hash)).map(|found| found.0)).await?
+            let Some(reason) =
+                self.damage_of_pack(hash, named.get(hash).map(|pack| pack.size), present.get(&pack_key(hash)).map(|found| found.0)).await?
             else {
                 continue;
             };
@@ -177,12 +172,7 @@ impl Repository {
                 (None, None) => Vec::new(),
             };
             let unread = copies.add(hash, &entries).await?;
-            report.damaged.push(RepairedPack {
-                pack: pack_key(hash),
-                reason,
-                saved: entries.len() - unread.len(),
-                lost: unread.len(),
-            });
+            report.damaged.push(RepairedPack { pack: pack_key(hash), reason, saved: entries.len() - unread.len(), lost: unread.len() });
             lost.extend(unread);
             indexed.remove(hash);
         }
@@ -202,7 +192,7 @@ impl Repository {
         self.replace_index(&indexed, &files.read, &[]).await?;
         for damaged in &report.damaged {
             if let Some(hash) = hash_of(&damaged.pack).filter(|_| present.contains_key(&damaged.pack)) {
-                trash::put(&self.inner.store, &hash, now).await?;
+                trash::put(&self.inner.store, &hash, lock.now()).await?;
             }
         }
         blocks.refresh().await?;

@@ -66,8 +66,7 @@ async fn an_index_is_made_anew_from_packs() {
 async fn of_manifests(store: &Store) -> (String, usize) {
     let files = open(store).await.inner.blocks.index_files(&HashSet::new()).await.unwrap().read;
     let entries = files.iter().flat_map(|(_, packs)| packs).flat_map(|pack| pack.entries.iter().map(move |entry| (pack, entry)));
-    let (pack, entry) =
-        entries.filter(|(_, entry)| entry.class.content == Content::Manifest).max_by_key(|(_, entry)| entry.raw).unwrap();
+    let (pack, entry) = entries.filter(|(_, entry)| entry.class.content == Content::Manifest).max_by_key(|(_, entry)| entry.raw).unwrap();
     (pack_key(&pack.hash), entry.offset as usize + 60)
 }
 

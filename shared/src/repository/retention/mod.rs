@@ -155,13 +155,7 @@ impl KeepRules {
     }
 
     fn buckets(&self) -> [(Every, u32); 5] {
-        [
-            (Every::Hour, self.hourly),
-            (Every::Day, self.daily),
-            (Every::Week, self.weekly),
-            (Every::Month, self.monthly),
-            (Every::Year, self.yearly),
-        ]
+        [(Every::Hour, self.hourly), (Every::Day, self.daily), (Every::Week, self.weekly), (Every::Month, self.monthly), (Every::Year, self.yearly)]
     }
 }
 

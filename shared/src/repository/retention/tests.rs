@@ -137,8 +137,15 @@ fn applied(policy_text: &str, snapshots: &[&str], current: Option<&str>, keep_ne
 
 #[test]
 fn a_retention_policy_counts_successful_and_failed_ones_apart() {
-    let snapshots =
-        ["2026-03-01T00:00", "2026-03-05T00:00!", "2026-03-06T00:00!", "2026-03-07T00:00", "2026-03-07T12:00", "2026-03-08T00:00~", "2026-03-09T00:00"];
+    let snapshots = [
+        "2026-03-01T00:00",
+        "2026-03-05T00:00!",
+        "2026-03-06T00:00!",
+        "2026-03-07T00:00",
+        "2026-03-07T12:00",
+        "2026-03-08T00:00~",
+        "2026-03-09T00:00",
+    ];
     let table = [
         // One failed snapshot stays when nothing is said; running ones are never touched.
         (r#"{"successfulSnapshots":{"last":2}}"#, ["", "", "last failed", "", "last", "in progress", "last"]),
