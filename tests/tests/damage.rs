@@ -171,7 +171,7 @@ fn a_pack_that_is_cut_changed_or_gone() {
     "#);
     insta::assert_snapshot!(prepared.shown(&["check"]), @r#"
     exit 1
-    Snapshots that are not named can be read. A new backup with --no-parent stores every object anew.
+    Snapshots that are not named can be read. A new backup with --no-parent stores every object anew; `kubectl kubestash repair` saves what can be saved of the old ones.
     2 snapshots, 4 packs, 8 blocks
     DAMAGED: packs/<id>/<id> has 5521 bytes instead of 11043: it was cut or changed
       snapshots: two
@@ -189,7 +189,7 @@ fn a_pack_that_is_cut_changed_or_gone() {
     "#);
     insta::assert_snapshot!(prepared.shown(&["check", "--read-data"]), @r#"
     exit 1
-    Snapshots that are not named can be read. A new backup with --no-parent stores every object anew.
+    Snapshots that are not named can be read. A new backup with --no-parent stores every object anew; `kubectl kubestash repair` saves what can be saved of the old ones.
     2 snapshots, 4 packs, 8 blocks, 14.3 KiB read
     DAMAGED: packs/<id>/<id> is damaged: its bytes do not fit its name
       snapshots: two
@@ -206,7 +206,7 @@ fn a_pack_that_is_cut_changed_or_gone() {
     "#);
     insta::assert_snapshot!(prepared.shown(&["check"]), @r#"
     exit 1
-    Snapshots that are not named can be read. A new backup with --no-parent stores every object anew.
+    Snapshots that are not named can be read. A new backup with --no-parent stores every object anew; `kubectl kubestash repair` saves what can be saved of the old ones.
     2 snapshots, 4 packs, 8 blocks
     DAMAGED: packs/<id>/<id> is missing
       snapshots: two
@@ -228,7 +228,7 @@ fn a_pack_with_a_catalog() {
     "#);
     insta::assert_snapshot!(prepared.shown(&["check"]), @r#"
     exit 1
-    Snapshots that are not named can be read. A new backup with --no-parent stores every object anew.
+    Snapshots that are not named can be read. A new backup with --no-parent stores every object anew; `kubectl kubestash repair` saves what can be saved of the old ones.
     2 snapshots, 4 packs, 8 blocks
     DAMAGED: block <id> in packs/<id>/<id>, part of the catalog of snapshot two, is damaged: its content was changed or damaged (authentication failed)
       snapshots: two
@@ -244,7 +244,7 @@ fn an_index_file_that_is_changed_or_gone_loses_nothing() {
     prepared.old_objects_read();
     insta::assert_snapshot!(prepared.shown(&["check", "--read-data"]), @r#"
     exit 1
-    Snapshots that are not named can be read. A new backup with --no-parent stores every object anew.
+    Snapshots that are not named can be read. A new backup with --no-parent stores every object anew; `kubectl kubestash repair` saves what can be saved of the old ones.
     2 snapshots, 4 packs, 8 blocks, 14.3 KiB read
     DAMAGED: index/<id> is damaged: its bytes do not fit its name
     DAMAGED: an index file is missing or damaged: packs that stand in no other: 2; they can be read, and the next backup makes an index of them
@@ -253,7 +253,7 @@ fn an_index_file_that_is_changed_or_gone_loses_nothing() {
     prepared.old_objects_read();
     insta::assert_snapshot!(prepared.shown(&["check"]), @r#"
     exit 1
-    Snapshots that are not named can be read. A new backup with --no-parent stores every object anew.
+    Snapshots that are not named can be read. A new backup with --no-parent stores every object anew; `kubectl kubestash repair` saves what can be saved of the old ones.
     2 snapshots, 4 packs, 8 blocks
     DAMAGED: an index file is missing or damaged: packs that stand in no other: 2; they can be read, and the next backup makes an index of them
     "#);
@@ -272,7 +272,7 @@ fn a_root_that_is_changed_or_cut() {
     "#);
     insta::assert_snapshot!(prepared.shown(&["check"]), @r#"
     exit 1
-    Snapshots that are not named can be read. A new backup with --no-parent stores every object anew.
+    Snapshots that are not named can be read. A new backup with --no-parent stores every object anew; `kubectl kubestash repair` saves what can be saved of the old ones.
     1 snapshot, 4 packs, 8 blocks
     DAMAGED: roots/<id> is damaged: its content was changed or damaged (authentication failed)
     "#);
@@ -303,7 +303,7 @@ fn a_key_file_that_is_changed() {
     // Another password still opens all, and can take the damage away.
     insta::assert_snapshot!(prepared.shown(&["check", "--password-file", "second"]), @r#"
     exit 1
-    Snapshots that are not named can be read. A new backup with --no-parent stores every object anew.
+    Snapshots that are not named can be read. A new backup with --no-parent stores every object anew; `kubectl kubestash repair` saves what can be saved of the old ones.
     2 snapshots, 4 packs, 8 blocks
     DAMAGED: keys/<id> is damaged: its content was changed or damaged (authentication failed)
     "#);

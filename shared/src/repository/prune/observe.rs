@@ -177,40 +177,36 @@ impl Repository {
         Ok(())
     }
 
-    /// Of several copies the first one that can be read stays, those outside of the trash and the newest first: a backup with `anew` stores
-    /// whole copies beside damaged ones. If none can be read, all stay.
-    async fn choose_copies(&self, seen: &mut Seen, mut several: Vec<(BlockId, Vec<(Hash, usize)>)>) -> Result<(), RepositoryError> {
-        for (_, places) in &mut several {
-            places.sort_by_key(|(hash, _)| {
-                let pack = seen.packs.get(hash);
-                (pack.is_some_and(|pack| pack.trashed.is_some()), std::cmp::Reverse(pack.map(|pack| pack.modified)), *hash)
-            });
+    /// Of several copies one that can be read stays: outside of the trash, in a pack where no other copy is damaged, and the newest, in this
+    /// order, for a backup with `anew` stores whole copies beside damaged ones. If none can be read, all stay.
+    async fn choose_copies(&self, seen: &mut Seen, several: Vec<(BlockId, Vec<(Hash, usize)>)>) -> Result<(), RepositoryError> {
+        let mut by_pack: BTreeMap<Hash, Vec<usize>> = BTreeMap::new();
+        for &(hash, at) in several.iter().flat_map(|(_, places)| places) {
+            by_pack.entry(hash).or_default().push(at);
         }
-        for round in 0.. {
-            let mut by_pack: BTreeMap<Hash, Vec<(usize, usize)>> = BTreeMap::new();
-            for (number, (_, places)) in several.iter().enumerate() {
-                match places.get(round) {
-                    Some(&(hash, at)) => by_pack.entry(hash).or_default().push((number, at)),
-                    None => places.iter().for_each(|&(hash, at)| take_from(seen, hash, at)),
+        let mut whole: HashSet<(Hash, usize)> = HashSet::new();
+        let mut damaged: HashSet<Hash> = HashSet::new();
+        for (hash, wanted) in by_pack {
+            let entries = seen.packs.get(&hash).and_then(|pack| pack.entries.as_deref()).unwrap_or_default();
+            let entries: Vec<PackEntry> = wanted.iter().filter_map(|&at| entries.get(at).cloned()).collect();
+            for (at, found) in wanted.into_iter().zip(self.read_blocks(&hash, &entries).await?) {
+                if found.is_some() {
+                    whole.insert((hash, at));
+                } else {
+                    damaged.insert(hash);
                 }
             }
-            if by_pack.is_empty() {
-                return Ok(());
+        }
+        for (_, places) in several {
+            let rank = |(hash, _): &&(Hash, usize)| {
+                let pack = seen.packs.get(hash);
+                let trashed = pack.is_some_and(|pack| pack.trashed.is_some());
+                (trashed, damaged.contains(hash), std::cmp::Reverse(pack.map(|pack| pack.modified)), *hash)
+            };
+            match places.iter().filter(|place| whole.contains(*place)).min_by_key(rank) {
+                Some(&(hash, at)) => take_from(seen, hash, at),
+                None => places.into_iter().for_each(|(hash, at)| take_from(seen, hash, at)),
             }
-            let mut settled = HashSet::new();
-            for (hash, wanted) in by_pack {
-                let entries: Vec<PackEntry> =
-                    wanted.iter().filter_map(|&(_, at)| seen.packs.get(&hash)?.entries.as_ref()?.get(at).cloned()).collect();
-                let whole = self.read_blocks(&hash, &entries).await?;
-                for ((number, at), found) in wanted.into_iter().zip(whole) {
-                    if found.is_some() {
-                        take_from(seen, hash, at);
-                        settled.insert(number);
-                    }
-                }
-            }
-            let rest = several.into_iter().enumerate().filter(|(number, (_, places))| !settled.contains(number) && places.len() > round);
-            several = rest.map(|(_, block)| block).collect();
         }
         Ok(())
     }
