@@ -28,6 +28,9 @@ use crate::{
     store::Created,
 };
 
+/// Lost objects of a kind that a root names: it has to stay small.
+const MAX_NAMED: usize = 1_000;
+
 /// What is lost of one kind.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -229,8 +232,11 @@ fn note_losses(root: &mut Root, lost: &[LostObjects]) {
         };
         if let KindOutcome::Read { not_stored, objects, .. } = &mut report.outcome {
             *objects = objects.saturating_sub(lost.objects.len() as u64);
-            for name in &lost.objects {
+            for name in lost.objects.iter().take(MAX_NAMED) {
                 not_stored.insert(name.clone(), "lost by damage of the repository".to_owned());
+            }
+            if lost.objects.len() > MAX_NAMED {
+                not_stored.insert("others".to_owned(), format!("{} more objects of this kind", lost.objects.len() - MAX_NAMED));
             }
             for (from, count) in &lost.unnamed {
                 not_stored.insert(format!("{from} and up to {} behind it", count.saturating_sub(1)), "lost with a part of the catalog".to_owned());
