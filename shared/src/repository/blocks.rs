@@ -63,6 +63,8 @@ pub(super) struct IndexFiles {
 pub(super) struct LostPacks {
     /// Gone, of another length, or about to be removed by a prune.
     pub(super) packs: HashSet<[u8; 32]>,
+    /// Of these, the ones that are damage: gone, or of another length.
+    pub(super) damaged: HashSet<[u8; 32]>,
     pub(super) generation: u64,
 }
 
@@ -248,9 +250,10 @@ impl Blocks {
             recovered.retain(|pack| present.contains_key(&pack_key(&pack.hash)) && !trashed.contains(&pack.hash));
         }
         let index = self.index();
-        let usable = |(hash, size): &([u8; 32], u64)| present.get(&pack_key(hash)).is_some_and(|(found, _)| found == size) && !trashed.contains(hash);
-        let packs = index.packs.iter().filter(|pack| !usable(pack)).map(|(hash, _)| *hash).collect();
-        Ok(LostPacks { packs, generation: index.generation })
+        let damaged = |(hash, size): &&([u8; 32], u64)| present.get(&pack_key(hash)).is_none_or(|(found, _)| found != size);
+        let damaged: HashSet<[u8; 32]> = index.packs.iter().filter(damaged).map(|(hash, _)| *hash).collect();
+        let packs = damaged.union(&trashed).copied().collect();
+        Ok(LostPacks { packs, damaged, generation: index.generation })
     }
 
     /// Reads the footers of packs that no index file names: an index that is gone or damaged loses nothing. Done once.

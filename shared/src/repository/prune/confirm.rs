@@ -51,7 +51,7 @@ impl Repository {
             let safe =
                 |(hash, size): &([u8; 32], u64)| !trashed.contains(hash) && present.get(&pack_key(hash)).is_some_and(|(found, _)| found == size);
             // What was lost when the backup began is damage: the backup stored again what it needs of it.
-            let lost_before = places.iter().all(|(hash, _)| lost.packs.contains(hash)) && index.generation() == lost.generation;
+            let lost_before = places.iter().all(|(hash, _)| lost.damaged.contains(hash)) && index.generation() == lost.generation;
             !places.iter().any(safe) && !lost_before
         };
         match needed.iter().filter(overtaken).count() {

@@ -169,6 +169,47 @@ async fn a_lost_part_of_a_layer_brings_nothing_old_back() {
 }
 
 #[tokio::test]
+async fn repairs_that_are_cut_off_lose_nothing_more() {
+    let mut expected = None;
+    for writes in 0.. {
+        let store = Store::memory();
+        let snapshots = two(&store).await;
+        let (pack, at) = of_manifests(&store).await;
+        flip(&store, &pack, at).await;
+        let files = of_folder(&store, "index/").await;
+        flip(&store, &files[0], 60).await;
+        // An hour apart, for the lock of the one that was cut off.
+        let hour = |hours: i64| Timestamp::from_second(hours * 3_600).unwrap();
+        let cut = Repository::open(store.failing_after(writes), &password()).await.unwrap();
+        let mut ended = cut.repair_index(false, hour(0), &mut |_, _, _| {}).await.is_ok();
+        ended = ended && cut.repair_packs(&[], hour(1), &mut |_, _, _| {}).await.is_ok();
+        let again = open(&store).await;
+        again.repair_index(false, hour(3), &mut |_, _, _| {}).await.unwrap();
+        again.repair_packs(&[], hour(5), &mut |_, _, _| {}).await.unwrap();
+        let errors = damage_of(&store).await;
+        assert_eq!(errors.len(), 1, "after {writes} writes: {errors:?}");
+        // Whatever does not lie in the one damaged block can be read.
+        let repository = open(&store).await;
+        let (mut read, mut lost) = (0, 0);
+        for (root, _) in &snapshots {
+            let snapshot = repository.open_snapshot(root).await.unwrap();
+            for row in 0..snapshot.catalog().len() {
+                match snapshot.whole(row).await {
+                    Ok(_) => read += 1,
+                    Err(_) => lost += 1,
+                }
+            }
+        }
+        assert!(read > 0 && lost > 0);
+        assert_eq!((read, lost), *expected.get_or_insert((read, lost)), "after {writes} writes");
+        if ended {
+            assert!(writes > 6, "packs, index files and trash are written one by one");
+            return;
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_name_that_means_no_pack_is_refused() {
     let store = Store::memory();
     two(&store).await;
