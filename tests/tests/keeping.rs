@@ -193,6 +193,10 @@ fn a_damaged_repository_is_repaired_step_by_step() {
     assert!(snapshots.code == 3 && snapshots.out.starts_with("day-03-10: written again as day-03-10-repaired, and the damaged one"), "{snapshots:?}");
     kept.checks();
     assert_eq!(kept.names(), ["day-03-09", "day-03-10-repaired"]);
-    assert_eq!(kept.user.ok(&["ls", "day-03-10-repaired", "all", "-A"]).lines().filter(|line| line.contains("c-00")).count(), 1, "the Secret is left");
+    assert_eq!(
+        kept.user.ok(&["ls", "day-03-10-repaired", "all", "-A"]).lines().filter(|line| line.contains("c-00")).count(),
+        1,
+        "the Secret is left"
+    );
     assert_eq!(kept.user.ok(&["repair", "snapshots"]), "no snapshot has lost anything\n");
 }
