@@ -20,6 +20,8 @@ use crate::{
 pub(in crate::repository) const KEY: &str = "locks/prune";
 /// How long a lock holds without being renewed.
 const LIFETIME: SignedDuration = SignedDuration::from_hours(1);
+/// A lock that claims to hold for longer is no lock: clocks of machines may differ, but not by that much.
+const FARTHEST: SignedDuration = SignedDuration::from_hours(24);
 /// A lock that is older than this is renewed.
 const RENEW: Duration = Duration::from_secs(20 * 60);
 
@@ -64,9 +66,8 @@ impl Lock {
         let until = now.checked_add(LIFETIME).unwrap_or(Timestamp::MAX);
         let lock = Self { store: store.clone(), id, taken: now, clocks: (Instant::now(), Timestamp::now()), renewed: Instant::now() };
         if store.put_new(KEY, text(&lock.id, until)).await? == Created::AlreadyThere {
-            // A time further away than any lock is given is no promise of a prune's.
             match read(store).await? {
-                Some(other) if other.until > now && other.until <= until => {
+                Some(other) if other.until > now && other.until.duration_since(now) <= FARTHEST => {
                     return Err(RepositoryError::Locked { place: store.label().to_owned(), until: other.until });
                 }
                 _ => store.put(KEY, text(&lock.id, until)).await?,
@@ -135,6 +136,8 @@ mod tests {
         assert!(matches!(refused, RepositoryError::Locked { until, .. } if until == at(60)));
         first.release().await.unwrap();
         let mut second = Lock::take(&store, at(59)).await.unwrap();
+        // Also for somebody whose clock is behind.
+        assert!(Lock::take(&store, at(0)).await.is_err());
         second.hold().await.unwrap();
         let mut third = Lock::take(&store, at(120)).await.unwrap();
         assert!(matches!(second.hold().await, Err(RepositoryError::Locked { .. })));

@@ -97,7 +97,10 @@ impl Repository {
             report.damage.push("blocks that a new snapshot needs were not found: no pack was deleted".to_owned());
         } else {
             lock.hold().await?;
-            self.delete_packs(&seen, &fates, &rescued.packs, &named, options, &mut report, progress).await?;
+            let at_once = options.grace.over(options.now) <= options.now;
+            let goes = |fate: Fate| fate == Fate::Delete || fate == Fate::Repack && at_once;
+            let goes = fates.iter().filter(|(hash, fate)| goes(**fate) && !rescued.packs.contains(*hash)).map(|(hash, _)| *hash);
+            self.delete_packs(&seen, &goes.collect::<Vec<_>>(), &named, &mut report, progress).await?;
         }
         for hash in seen.trash.keys().filter(|hash| !seen.packs.contains_key(*hash)) {
             trash::take_out(store, hash).await?;
@@ -139,24 +142,18 @@ impl Repository {
         Ok(indexed)
     }
 
-    #[expect(clippy::too_many_arguments, reason = "all that the steps before found out")]
+    /// `named`: packs that stand in index files which the store did not let go. They have to stay as well.
     async fn delete_packs(
         &self,
         seen: &Seen,
-        fates: &Fates,
-        rescued: &BTreeSet<Hash>,
+        wanted: &[Hash],
         named: &HashSet<Hash>,
-        options: PruneOptions,
         report: &mut PruneReport,
         progress: Progress<'_>,
     ) -> Result<(), RepositoryError> {
-        let at_once = options.grace.over(options.now) <= options.now;
-        let goes = |hash: &Hash, fate: Fate| (fate == Fate::Delete || fate == Fate::Repack && at_once) && !rescued.contains(hash);
-        let wanted: Vec<Hash> = fates.iter().filter(|(hash, fate)| goes(hash, **fate)).map(|(hash, _)| *hash).collect();
         for (done, hash) in wanted.iter().enumerate() {
             progress("deleting packs", done, wanted.len());
             let size = seen.packs.get(hash).map_or(0, |pack| pack.size);
-            // An index file that had to stay would name a pack that is gone.
             if named.contains(hash) || !delete_allowed(&self.inner.store, &pack_key(hash)).await? {
                 report.denied.add(size);
                 continue;
