@@ -118,6 +118,23 @@ async fn cut_off_behind_any_write_nothing_is_lost() {
     }
 }
 
+#[tokio::test]
+async fn a_forget_that_is_cut_off_is_done_or_not() {
+    for writes in 0..2 {
+        let store = Store::memory();
+        let repository = new_repository(&store).await;
+        let first = back_up(&repository, &state(1), None, info("one", 1)).await.unwrap();
+        let second = back_up(&repository, &state(2), Some(first.clone()), info("two", 2)).await.unwrap();
+        let cut = Repository::open(store.failing_after(writes), &password()).await.unwrap();
+        assert_eq!(cut.forget(first.id).await.is_ok(), writes == 1);
+        let mut snapshots = vec![(second, state(2))];
+        if writes == 0 {
+            snapshots.push((first, state(1)));
+        }
+        assert_whole(&store, &snapshots, &format!("after {writes} writes")).await;
+    }
+}
+
 /// Runs a backup or a prune, and something else when it has made so many calls; `None` when it ended before.
 async fn beside<T>(store: &Store, calls: i64, long: impl AsyncFnOnce(Repository) -> T, short: impl AsyncFnOnce(String)) -> Option<T> {
     let (paused, pause) = store.pausing_after(calls);
