@@ -60,6 +60,13 @@ struct Recipe {
 #[derive(Debug, Default)]
 pub struct Recent([Option<(BlockId, Bytes)>; 3]);
 
+impl Recent {
+    /// The block of the first piece.
+    pub fn first(&self) -> Option<BlockId> {
+        self.0[0].as_ref().map(|(id, _)| *id)
+    }
+}
+
 impl SnapshotFiles {
     /// Lays out the tree.
     pub fn new(snapshot: Snapshot, options: FileOptions) -> Arc<Self> {

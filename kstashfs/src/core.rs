@@ -382,11 +382,10 @@ impl Core {
                 (Some(bytes), None) => return reply.data(part(&bytes, range)),
                 (Some(bytes), Some(mut push)) => {
                     let fetch = |file, wait| self.fetch_ahead(&files, file, wait);
-                    push.wanted().into_iter().for_each(|file| fetch(file, Wait::No));
-                    push.begin();
+                    push.begin(&fetch);
                     reply.data(part(&bytes, range));
                     drop(in_flight);
-                    return push.finish(fetch);
+                    return push.finish(&fetch);
                 }
                 (None, _) => {}
             }

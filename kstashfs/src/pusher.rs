@@ -129,21 +129,22 @@ impl Pusher {
     /// The beginning of a file was asked for: what to push for it. To be asked before the answer.
     pub(crate) fn push<'a>(&'a self, number: u64, files: &'a SnapshotFiles, file: File) -> Option<Push<'a>> {
         let notifier = self.notifier.get().filter(|_| self.on.load(Ordering::Relaxed))?;
-        let (directory, run) = directory_of(number, files, file);
+        let run = files.tree.run(file.row);
+        // A directory is known by the inode of its first file.
+        let directory = join(number, files.tree.inode(File { row: run.start, ..file }));
         let (window, goes_on) = {
             let mut policy = self.policy();
             (policy.asked(directory, file.row, &run), policy.goes_on())
         };
         let first = file.row.saturating_add(1);
-        let rows = first..first.saturating_add(window).min(run.end);
-        if window == 0 {
-            return None;
-        }
         let next = {
             let mut under_way = self.under_way();
             if let Some((_, next)) = under_way.iter().find(|(other, _)| *other == directory) {
                 // The reader was faster than the push, which shall not work behind it.
                 next.fetch_max(first, Ordering::Relaxed);
+                return None;
+            }
+            if window == 0 {
                 return None;
             }
             let next = Arc::new(AtomicU32::new(first));
@@ -159,8 +160,8 @@ impl Pusher {
             number,
             view: file.view,
             directory,
+            rows: first..first.saturating_add(window).min(run.end),
             run,
-            rows,
             next,
             goes_on,
             bytes: 0,
@@ -181,12 +182,6 @@ impl Pusher {
         }
         stored
     }
-}
-
-/// A directory by the inode of its first file, and its rows.
-fn directory_of(number: u64, files: &SnapshotFiles, file: File) -> (u64, Range<u32>) {
-    let run = files.tree.run(file.row);
-    (join(number, files.tree.inode(File { row: run.start, ..file })), run)
 }
 
 /// The only push of a directory, given back when dropped.
@@ -228,8 +223,8 @@ impl Push<'_> {
         File { row, view: self.view }
     }
 
-    /// Files whose blocks will be wanted next and are not in memory: they shall come while others are pushed.
-    pub(crate) fn wanted(&self) -> Vec<File> {
+    /// Files whose blocks will be wanted next and are not in memory.
+    fn wanted(&self) -> Vec<File> {
         let from = self.next.load(Ordering::Relaxed);
         let here = self.files.first_not_ready(self.view, from..self.run.end.min(self.rows.end.saturating_add(1)));
         if here.is_some() || !self.goes_on {
@@ -241,26 +236,25 @@ impl Push<'_> {
     }
 
     /// Pushes the files that must be there before the answer.
-    pub(crate) fn begin(&mut self) {
-        self.go_on_until(self.rows.start.saturating_add(HEAD_START));
+    pub(crate) fn begin(&mut self, fetch: &impl Fn(File, Wait)) {
+        self.go_on_until(self.rows.start.saturating_add(HEAD_START), fetch);
     }
 
     /// Pushes the others. `fetch` gets files whose blocks are missing, and shall wait a moment for the one that it is told to.
-    pub(crate) fn finish(mut self, fetch: impl Fn(File, Wait)) {
+    pub(crate) fn finish(mut self, fetch: &impl Fn(File, Wait)) {
         let mut last = None;
-        while let Some(missing) = self.go_on_until(self.rows.end)
+        while let Some(missing) = self.go_on_until(self.rows.end, fetch)
             && last != Some(missing)
         {
             fetch(missing, Wait::AMoment);
             last = Some(missing);
-            self.wanted().into_iter().filter(|&file| file != missing).for_each(|file| fetch(file, Wait::No));
         }
         let next = self.next.load(Ordering::Relaxed);
         self.pusher.policy().pushed(self.directory, next, &self.run);
     }
 
     /// Gives the file that is not in memory, if one is in the way.
-    fn go_on_until(&mut self, end: u32) -> Option<File> {
+    fn go_on_until(&mut self, end: u32, fetch: &impl Fn(File, Wait)) -> Option<File> {
         let (mut pushed, mut missing) = (0, None);
         loop {
             let row = self.next.load(Ordering::Relaxed);
@@ -269,12 +263,21 @@ impl Push<'_> {
             }
             let file = self.file(row);
             let inode = join(self.number, self.files.tree.inode(file));
+            if self.pusher.reading().contains(&inode) {
+                self.next.fetch_max(row + 1, Ordering::Relaxed);
+                continue;
+            }
+            let before = self.recent.first();
             let Some(bytes) = self.files.ready_with(file, &mut self.recent) else {
                 missing = Some(file);
                 break;
             };
+            if self.recent.first() != before {
+                // While this block is pushed the next one can come.
+                self.wanted().into_iter().for_each(|file| fetch(file, Wait::No));
+            }
             self.bytes += bytes.len();
-            if self.bytes > LARGEST_BYTES || self.pusher.reading().contains(&inode) || !self.pusher.store(self.notifier, inode, &bytes) {
+            if self.bytes > LARGEST_BYTES || !self.pusher.store(self.notifier, inode, &bytes) {
                 break;
             }
             pushed += 1;
