@@ -1,6 +1,10 @@
-//! Writing the objects of one kind.
+//! Writing the objects of one kind: all of them, or what differs from the parent.
 
-use std::{cmp::Ordering, collections::HashMap, sync::Arc};
+use std::{
+    cmp::Ordering,
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use super::{
     RepositoryError,
@@ -22,14 +26,16 @@ struct Parent {
     head: Option<(usize, SegmentRow)>,
     /// Same version and kind: an item with the same bytes is the same object.
     same_type: bool,
+    /// Blocks with so little that is alive that their objects are stored anew.
+    thin: HashSet<BlockId>,
 }
 
-/// A row of the parent whose blocks are all there.
+/// A row of the parent with those of its blocks that can be taken over.
 struct Old {
     row: SegmentRow,
-    manifest: BlockId,
-    rest: BlockId,
-    redacted: Option<BlockId>,
+    /// With the redacted form, where there is one.
+    manifest: Option<(BlockId, Option<BlockId>)>,
+    rest: Option<BlockId>,
 }
 
 /// Numbers for blocks, in the order in which they are first named.
@@ -66,6 +72,8 @@ pub struct KindWriter {
     api_version: String,
     sensitivity: Sensitivity,
     parent: Option<Parent>,
+    /// Only what differs from the parent becomes rows.
+    delta: bool,
     manifest: OpenBlock,
     rest: OpenBlock,
     redacted: OpenBlock,
@@ -85,9 +93,12 @@ impl KindWriter {
         let sensitivity = shared.sensitivity(&kind);
         let sensitive = sensitivity != Sensitivity::Open;
         let open = |content, sensitive| OpenBlock { class: Class { content, sensitive }, raw: Vec::new(), rows: Vec::new() };
+        let parent = Self::open_parent(&shared, &kind);
         Self {
             api_version: kind.api_version(),
-            parent: Self::open_parent(&shared, &kind),
+            // A kind in another version is written whole, and so is a new one.
+            delta: shared.delta && parent.as_ref().is_some_and(|parent| parent.same_type),
+            parent,
             sensitivity,
             manifest: open(Content::Manifest, sensitive),
             rest: open(Content::Rest, sensitive),
@@ -106,51 +117,70 @@ impl KindWriter {
 
     fn open_parent(shared: &Arc<Shared>, kind: &KindInfo) -> Option<Parent> {
         let stored = shared.parent_tops.iter().rev().flat_map(|top| &top.kinds).find(|own| own.info.group_resource() == kind.group_resource())?;
-        let source = Arc::clone(shared);
-        let rows = MergedRows::new(
-            &shared.parent_tops,
-            kind,
-            Box::new(move |wanted| {
+        let open = || {
+            let source = Arc::clone(shared);
+            let load = move |wanted: &SegmentRef| {
                 let raw = source.handle.block_on(source.repository.inner.blocks.get(wanted.block))?;
                 decode_segment(wanted, &HashMap::from([(wanted.block, raw)]))
-            }),
-        );
-        Some(Parent { rows, head: None, same_type: stored.info == *kind })
+            };
+            MergedRows::new(&shared.parent_tops, kind, Box::new(load))
+        };
+        // A layer above others leaves their blocks as they are: whoever reads the snapshot before needs them all the same.
+        let thin = if shared.delta { HashSet::new() } else { thin_blocks(open()).ok()? };
+        Some(Parent { rows: open(), head: None, same_type: stored.info == *kind, thin })
     }
 
-    /// The parent's row of this key. Damage of the parent's catalog only costs the reuse.
-    fn parent_row(&mut self, key: &str) -> Result<Option<(usize, SegmentRow)>, RepositoryError> {
-        let Some(parent) = &mut self.parent else {
-            return Ok(None);
-        };
+    /// The parent's row of this key. What it had before that key and is not there any more becomes tombstones. Damage of the parent's
+    /// catalog only costs the reuse, unless this layer would stand on it.
+    fn parent_row(&mut self, key: Option<&str>) -> Result<Option<(usize, SegmentRow)>, RepositoryError> {
         loop {
+            let Some(parent) = &mut self.parent else {
+                return Ok(None);
+            };
             if parent.head.is_none() {
                 match parent.rows.next() {
                     Ok(head) => parent.head = head,
-                    Err(error) if error.is_damage() => {
+                    Err(error) if error.is_damage() && !self.delta => {
                         self.parent = None;
                         return Ok(None);
                     }
                     Err(error) => return Err(error),
                 }
             }
-            match &parent.head {
-                None => return Ok(None),
-                Some((_, row)) => match row.key.as_str().cmp(key) {
-                    Ordering::Less => parent.head = None,
-                    Ordering::Equal => return Ok(parent.head.take()),
-                    Ordering::Greater => return Ok(None),
-                },
+            let order = match (&parent.head, key) {
+                (None, _) => return Ok(None),
+                (Some((_, row)), Some(key)) => row.key.as_str().cmp(key),
+                (Some(_), None) => Ordering::Less,
+            };
+            match (order, parent.head.take()) {
+                (Ordering::Equal, head) => return Ok(head),
+                (Ordering::Less, Some((_, row))) if self.delta => self.bury(row.key)?,
+                (Ordering::Less, _) => {}
+                (Ordering::Greater, head) => {
+                    parent.head = head;
+                    return Ok(None);
+                }
             }
         }
     }
 
-    /// The blocks of a row of the parent; nothing when one of them is lost, so that the object is stored again.
+    /// Notes that an object of the parent is gone.
+    fn bury(&mut self, key: String) -> Result<(), RepositoryError> {
+        self.make_room()?;
+        self.rows.push(SegmentRow { key, tombstone: true, ..SegmentRow::default() });
+        Ok(())
+    }
+
+    /// What can be taken over of a row of the parent: nothing of it where a block is lost, so that it is stored again.
     fn resolve(&self, table: usize, row: SegmentRow) -> Option<Old> {
-        let rows = &self.parent.as_ref()?.rows;
-        let block = |place: Place| rows.block(table, place.block).filter(|&id| self.shared.has(id));
-        let redacted = if row.lengths.redacted.is_some() { Some(block(row.redacted)?) } else { None };
-        Some(Old { manifest: block(row.manifest)?, rest: block(row.rest)?, redacted, row })
+        let parent = self.parent.as_ref()?;
+        let block = |place: Place| parent.rows.block(table, place.block).filter(|&id| self.shared.has(id) && !parent.thin.contains(&id));
+        let manifest = match (block(row.manifest), row.lengths.redacted) {
+            (Some(manifest), None) => Some((manifest, None)),
+            (Some(manifest), Some(_)) => block(row.redacted).map(|redacted| (manifest, Some(redacted))),
+            (None, _) => None,
+        };
+        Some(Old { manifest, rest: block(row.rest), row })
     }
 
     /// Adds one item of a LIST body.
@@ -169,32 +199,32 @@ impl KindWriter {
         let sensitive = self.sensitivity != Sensitivity::Open;
         let ring = &self.shared.repository.inner.ring;
         let raw_hash = ring.hash(sensitive, item)?.first_chunk().map_or(0, |head| u64::from_le_bytes(*head));
-        let before = self.parent_row(&key)?;
+        let before = self.parent_row(Some(&key))?;
         let known = before.is_some();
         let old = before.filter(|(_, row)| row.sensitive == sensitive).and_then(|(table, row)| self.resolve(table, row));
-        let same_type = self.parent.as_ref().is_some_and(|parent| parent.same_type);
-        match old {
-            Some(old) if same_type && old.row.raw_hash == raw_hash => {
-                self.stats.unchanged += 1;
-                self.keep(old);
-            }
-            old => {
-                self.add(&key, item, raw_hash, old)?;
-                if known {
-                    self.stats.changed += 1;
-                } else {
-                    self.stats.new += 1;
+        let same = old.as_ref().is_some_and(|old| old.row.raw_hash == raw_hash) && self.parent.as_ref().is_some_and(|parent| parent.same_type);
+        let lengths = match old {
+            Some(Old { row, manifest: Some(manifest), rest: Some(rest) }) if same => self.keep(row, manifest, rest)?,
+            old => match self.add(&key, item, raw_hash, old) {
+                // Not what the parent had, and not this: the snapshot is without the object.
+                Err(error @ RepositoryError::Object { .. }) if known && self.delta => {
+                    self.bury(key)?;
+                    return Err(error);
                 }
-            }
-        }
+                added => added?,
+            },
+        };
+        let count = match (known, same) {
+            (false, _) => &mut self.stats.new,
+            (true, true) => &mut self.stats.unchanged,
+            (true, false) => &mut self.stats.changed,
+        };
+        *count += 1;
         self.stats.objects += 1;
         self.stats.raw_bytes += item.len() as u64;
-        if let Some(row) = self.rows.last() {
-            let Lengths { manifest, status, server, .. } = row.lengths;
-            self.stats.logical_bytes += u64::from(manifest) + u64::from(status) + u64::from(server);
-        }
+        self.stats.logical_bytes += u64::from(lengths.manifest) + u64::from(lengths.status) + u64::from(lengths.server);
         self.last_key = key;
-        if self.rows.len() >= SEGMENT_ROWS { self.flush() } else { Ok(()) }
+        Ok(())
     }
 
     fn refused(&self, key: &str, source: ObjectError) -> RepositoryError {
@@ -208,18 +238,23 @@ impl KindWriter {
         Place { block: self.open_table.number(block), offset: place.offset }
     }
 
-    /// Takes a row of the parent over.
-    fn keep(&mut self, old: Old) {
-        let mut row = old.row;
-        row.manifest = self.take_over(row.manifest, old.manifest);
-        row.rest = self.take_over(row.rest, old.rest);
-        if let Some(redacted) = old.redacted {
+    /// Takes a row of the parent over; where only differences are written there is nothing to do.
+    fn keep(&mut self, mut row: SegmentRow, (manifest, redacted): (BlockId, Option<BlockId>), rest: BlockId) -> Result<Lengths, RepositoryError> {
+        let lengths = row.lengths;
+        if self.delta {
+            return Ok(lengths);
+        }
+        self.make_room()?;
+        row.manifest = self.take_over(row.manifest, manifest);
+        row.rest = self.take_over(row.rest, rest);
+        if let Some(redacted) = redacted {
             row.redacted = self.take_over(row.redacted, redacted);
         }
         self.rows.push(row);
+        Ok(lengths)
     }
 
-    fn add(&mut self, key: &str, item: &[u8], raw_hash: u64, old: Option<Old>) -> Result<(), RepositoryError> {
+    fn add(&mut self, key: &str, item: &[u8], raw_hash: u64, old: Option<Old>) -> Result<Lengths, RepositoryError> {
         let type_meta = TypeMeta { api_version: &self.api_version, kind: &self.kind.kind };
         split(item, type_meta, self.sensitivity, &mut self.parts).map_err(|source| self.refused(key, source))?;
         let largest = self.parts.manifest.len().max(self.parts.status.len() + self.parts.server.len());
@@ -238,11 +273,12 @@ impl KindWriter {
         };
         let mut row = SegmentRow { key: key.to_owned(), sensitive, raw_hash, manifest_hash, lengths, ..SegmentRow::default() };
         let kept = old.filter(|old| old.row.manifest_hash == manifest_hash && old.row.lengths.redacted == lengths.redacted);
+        self.make_room()?;
         let at = self.rows.len();
-        if let Some(old) = kept {
-            row.manifest = self.take_over(old.row.manifest, old.manifest);
-            if let Some(redacted) = old.redacted {
-                row.redacted = self.take_over(old.row.redacted, redacted);
+        if let Some(Old { row: before, manifest: Some((manifest, redacted)), .. }) = kept {
+            row.manifest = self.take_over(before.manifest, manifest);
+            if let Some(redacted) = redacted {
+                row.redacted = self.take_over(before.redacted, redacted);
             }
             self.rows.push(row);
         } else {
@@ -257,7 +293,12 @@ impl KindWriter {
         let (status, server) = (std::mem::take(&mut self.parts.status), std::mem::take(&mut self.parts.server));
         self.append(Content::Rest, at, &[&status, &server])?;
         (self.parts.status, self.parts.server) = (status, server);
-        Ok(())
+        Ok(lengths)
+    }
+
+    /// Room for one more row.
+    fn make_room(&mut self) -> Result<(), RepositoryError> {
+        if self.rows.len() >= SEGMENT_ROWS { self.flush() } else { Ok(()) }
     }
 
     fn open_block(&mut self, content: Content) -> &mut OpenBlock {
@@ -326,7 +367,7 @@ impl KindWriter {
     /// Gives the blocks of all rows their places in the kind's table.
     fn number_blocks(&mut self) -> Result<(), RepositoryError> {
         let open = std::mem::take(&mut self.open_table).blocks;
-        for row in &mut self.rows {
+        for row in self.rows.iter_mut().filter(|row| !row.tombstone) {
             let redacted = row.lengths.redacted.is_some().then_some(&mut row.redacted);
             for place in [&mut row.manifest, &mut row.rest].into_iter().chain(redacted) {
                 let id = open.get(place.block as usize).copied();
@@ -341,13 +382,37 @@ impl KindWriter {
     /// # Errors
     /// `Store` when a pack cannot be stored.
     pub fn finish(mut self) -> Result<Stats, RepositoryError> {
+        if self.stats.objects == 0 {
+            // Without rows it is no kind of this snapshot, also where the parent had it.
+            return Ok(self.stats);
+        }
+        if self.delta {
+            self.parent_row(None)?;
+        }
         self.flush()?;
         self.shared.add_stats(&self.stats);
-        if !self.segments.is_empty() {
-            self.shared.add_kind(LayerKind { info: self.kind, whole: true, segments: self.segments, blocks: self.table.blocks });
+        if self.segments.is_empty() {
+            self.shared.add_unchanged(self.kind.group_resource());
+        } else {
+            self.shared.add_kind(LayerKind { info: self.kind, whole: !self.delta, segments: self.segments, blocks: self.table.blocks });
         }
         Ok(self.stats)
     }
+}
+
+/// Blocks of which these rows need less than a quarter of a full one.
+fn thin_blocks(mut rows: MergedRows<'_>) -> Result<HashSet<BlockId>, RepositoryError> {
+    let mut alive: HashMap<BlockId, usize> = HashMap::new();
+    while let Some((table, row)) = rows.next()? {
+        let Lengths { manifest, status, server, redacted } = row.lengths;
+        let rest = status.saturating_add(server);
+        for (place, length) in [(row.manifest, manifest), (row.rest, rest), (row.redacted, redacted.unwrap_or(0))] {
+            if let Some(block) = rows.block(table, place.block) {
+                *alive.entry(block).or_default() += length as usize;
+            }
+        }
+    }
+    Ok(alive.into_iter().filter(|&(_, bytes)| bytes < BLOCK_TARGET / 4).map(|(block, _)| block).collect())
 }
 
 fn place_of(row: &mut SegmentRow, content: Content) -> &mut Place {

@@ -20,6 +20,8 @@ mod kind_writer;
 #[cfg(any(test, feature = "test-faults"))]
 mod layered;
 mod layers;
+#[cfg(test)]
+mod layers_tests;
 mod packer;
 pub mod prune;
 pub mod repair;

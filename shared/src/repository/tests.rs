@@ -483,36 +483,6 @@ async fn the_next_backup_makes_a_lost_index_again() {
 }
 
 #[tokio::test]
-async fn snapshots_in_layers_read_like_others() {
-    let store = Store::memory();
-    let repository = new_repository(&store).await;
-    // One changed in ten, some new, some gone.
-    let before = cluster(600, 0);
-    let mut after: Cluster = cluster(650, 4000);
-    after.retain(|(_, key), _| !key.ends_with('7'));
-    let first = back_up(&repository, &before, None, info("one", 1)).await.unwrap();
-    let second = back_up(&repository, &after, Some(first.clone()), info("two", 2)).await.unwrap();
-    let layered = repository.write_layered(&first, &second, "three").await.unwrap();
-    assert_eq!(layered.layers.len(), 2);
-    // The secrets are gone: their kind has no rows, and is no kind of the snapshot any more.
-    let pods_only: Cluster = after.iter().filter(|((secret, _), _)| !secret).map(|(id, value)| (id.clone(), *value)).collect();
-    let fourth = back_up(&repository, &pods_only, Some(layered.clone()), info("four", 4)).await.unwrap();
-    assert_eq!(fourth.stats.changed + fourth.stats.new, 0);
-    let fifth = repository.write_layered(&layered, &fourth, "five").await.unwrap();
-
-    let again = Repository::open(store, &password()).await.unwrap();
-    assert_holds(&again, &layered, &after).await;
-    assert_holds(&again, &fifth, &pods_only).await;
-    assert_eq!(again.open_snapshot(&fifth).await.unwrap().catalog().kinds().len(), 1);
-    let report = again.check(CheckDepth::Data, &mut |_, _| {}).await.unwrap();
-    assert!(report.errors.is_empty(), "{report:?}");
-    // A backup goes on from any of them.
-    let next = back_up(&again, &after, Some(layered), info("six", 6)).await.unwrap();
-    assert_eq!(next.stats.unchanged as usize, after.len());
-    assert_holds(&again, &next, &after).await;
-}
-
-#[tokio::test]
 async fn the_example_of_the_specification_is_true() {
     let key = crypto::DataKey::new(std::array::from_fn(|at| 0xa0 + at as u8), std::array::from_fn(|at| at as u8));
     let ring = KeyRing { general: vec![key], sensitive: Vec::new() };

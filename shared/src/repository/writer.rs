@@ -27,10 +27,11 @@ use super::{
     format::{
         BlockId, Class, Content, MAX_BLOCK, content, hex,
         pack::{PackInfo, encode_index},
-        top::{self, LayerKind, LayerTop},
+        top::{self, LayerKind, LayerTop, SegmentRef},
     },
     packer::{FinishedPack, Packer},
     root::{LayerRef, Stats},
+    snapshot::decode_segment,
 };
 use crate::{
     object::{GroupResource, KindInfo, Sensitivity},
@@ -39,6 +40,17 @@ use crate::{
 
 /// Packs on their way to the store at the same time.
 const UPLOADS: usize = 2;
+
+/// A snapshot of its own after so many with layers: the more layers, the more there is to fetch.
+const MOST_LAYERS: usize = 16;
+/// Segments that are looked at together.
+const SEGMENTS_AT_ONCE: usize = 16;
+
+/// Whether a snapshot is to be a layer above those of its parent, which have so many rows: not when there are too many of them, or when
+/// those above the lowest are above a quarter of it.
+fn shall_layer(rows: &[u64]) -> bool {
+    rows.split_first().is_some_and(|(base, above)| rows.len() < MOST_LAYERS && above.iter().sum::<u64>() <= base / 4)
+}
 
 /// How a snapshot is to be written.
 #[derive(Debug, Clone, Default)]
@@ -95,14 +107,20 @@ pub(super) struct Shared {
     pub(super) repository: Repository,
     pub(super) parent: Option<Root>,
     pub(super) parent_tops: Vec<Arc<LayerTop>>,
+    /// What is written is a layer above the parent's.
+    pub(super) delta: bool,
     sensitive: Vec<GroupResource>,
     anew: bool,
+    /// Store also those parts of the catalog that the repository has already.
+    catalog_anew: bool,
     lost_packs: LostPacks,
     data: Packer,
     meta: Packer,
     /// What this backup has stored.
     stored: Mutex<HashSet<BlockId>>,
     kinds: Mutex<Vec<LayerKind>>,
+    /// Kinds that are as in the parent, so that the layer need not have them.
+    unchanged: Mutex<HashSet<GroupResource>>,
     packs: Mutex<Vec<PackInfo>>,
     compressors: Mutex<Vec<content::Compressor>>,
     uploads: Semaphore,
@@ -135,7 +153,8 @@ impl Shared {
             let what = format!("a block of {} bytes is above the maximum of {MAX_BLOCK}", raw.len());
             return Err(RepositoryError::Machine(what));
         }
-        let known = !self.anew && self.has(id);
+        let of_catalog = matches!(class.content, Content::Segment | Content::Top);
+        let known = !(self.anew || of_catalog && self.catalog_anew) && self.has(id);
         if known || !lock(&self.stored).insert(id) {
             return Ok((id, None));
         }
@@ -148,7 +167,7 @@ impl Shared {
         lock(&self.compressors).push(compressor);
         let sealed = ring.seal(class.sensitive, &encoded, &block_binding(id, class))?;
         self.stored_bytes.fetch_add(sealed.len() as u64, Ordering::Relaxed);
-        let packer = if matches!(class.content, Content::Segment | Content::Top) { &self.meta } else { &self.data };
+        let packer = if of_catalog { &self.meta } else { &self.data };
         Ok((id, packer.add(ring, id, class, raw.len(), &sealed)?))
     }
 
@@ -170,6 +189,27 @@ impl Shared {
 
     pub(super) fn add_kind(&self, kind: LayerKind) {
         lock(&self.kinds).push(kind);
+    }
+
+    pub(super) fn add_unchanged(&self, kind: GroupResource) {
+        lock(&self.unchanged).insert(kind);
+    }
+
+    /// What the layer holds: the kinds that were written, and those of the parent that are gone, as empty ones.
+    fn take_kinds(&self) -> Vec<LayerKind> {
+        let mut kinds = std::mem::take(&mut *lock(&self.kinds));
+        if self.delta {
+            let mut seen: HashSet<GroupResource> = kinds.iter().map(|kind| kind.info.group_resource()).collect();
+            seen.extend(lock(&self.unchanged).drain());
+            for kind in self.parent_tops.iter().rev().flat_map(|top| &top.kinds) {
+                // Of each kind the topmost layer tells whether the parent had it.
+                if seen.insert(kind.info.group_resource()) && !(kind.whole && kind.segments.is_empty()) {
+                    kinds.push(LayerKind { info: kind.info.clone(), whole: true, segments: Vec::new(), blocks: Vec::new() });
+                }
+            }
+        }
+        kinds.sort_by_cached_key(|kind| kind.info.group_resource().to_string());
+        kinds
     }
 
     pub(super) fn add_stats(&self, add: &Stats) {
@@ -213,17 +253,24 @@ impl Repository {
             },
             None => (None, Vec::new()),
         };
+        let rows: Vec<u64> = parent.iter().flat_map(|root| &root.layers).map(|layer| layer.rows).collect();
+        // Nothing new stands on what is damaged, nor is any of it taken for stored.
+        let whole = self.segments_are_whole(&parent_tops).await?;
+        let delta = shall_layer(&rows) && whole;
         let shared = Shared {
             repository: self.clone(),
             parent,
             parent_tops,
+            delta,
             sensitive: options.sensitive,
             anew: options.anew,
+            catalog_anew: !whole,
             lost_packs: self.inner.blocks.lost_packs().await?,
             data: Packer::default(),
             meta: Packer::default(),
             stored: Mutex::default(),
             kinds: Mutex::default(),
+            unchanged: Mutex::default(),
             packs: Mutex::default(),
             compressors: Mutex::default(),
             uploads: Semaphore::new(UPLOADS),
@@ -232,6 +279,23 @@ impl Repository {
             stored_bytes: AtomicU64::new(0),
         };
         Ok(SnapshotWriter { shared: Arc::new(shared) })
+    }
+}
+
+impl Repository {
+    /// Whether all segments of these layers can be read. A store that fails is an error.
+    async fn segments_are_whole(&self, tops: &[Arc<LayerTop>]) -> Result<bool, RepositoryError> {
+        let segments: Vec<&SegmentRef> = tops.iter().flat_map(|top| &top.kinds).flat_map(|kind| &kind.segments).collect();
+        for some in segments.chunks(SEGMENTS_AT_ONCE) {
+            let ids: Vec<BlockId> = some.iter().map(|segment| segment.block).collect();
+            let read = self.inner.blocks.get_many(&ids).await;
+            let decoded = read.and_then(|blocks| some.iter().try_for_each(|segment| decode_segment(segment, &blocks).map(|_| ())));
+            match decoded {
+                Err(error) if error.is_damage() => return Ok(false),
+                other => other?,
+            }
+        }
+        Ok(true)
     }
 }
 
@@ -252,11 +316,18 @@ impl SnapshotWriter {
     /// `Store`; nothing that was in the repository before is touched.
     pub async fn commit(self, info: CommitInfo) -> Result<Root, RepositoryError> {
         let shared = &self.shared;
-        let mut kinds = std::mem::take(&mut *lock(&shared.kinds));
-        kinds.sort_by_cached_key(|kind| kind.info.group_resource().to_string());
+        let kinds = shared.take_kinds();
+        let mut layers = shared.parent.as_ref().filter(|_| shared.delta).map(|parent| parent.layers.clone()).unwrap_or_default();
         let rows = kinds.iter().flat_map(|kind| &kind.segments).map(|segment| u64::from(segment.rows)).sum();
-        let raw = top::encode(&LayerTop { kinds });
-        let (top, full) = shared.store_block(Class::general(Content::Top), &raw)?;
+        // Where nothing changed the parent's layers say it all.
+        let full = if kinds.is_empty() && !layers.is_empty() {
+            None
+        } else {
+            let raw = top::encode(&LayerTop { kinds });
+            let (top, full) = shared.store_block(Class::general(Content::Top), &raw)?;
+            layers.push(LayerRef { top, rows });
+            full
+        };
         let inner = &shared.repository.inner;
         let last = [full, shared.data.finish(&inner.ring)?, shared.meta.finish(&inner.ring)?];
         for pack in last.into_iter().flatten() {
@@ -285,7 +356,7 @@ impl SnapshotWriter {
             resource_version: info.resource_version,
             kinds: info.kinds,
             failed_groups: info.failed_groups,
-            layers: vec![LayerRef { top, rows }],
+            layers,
             parent: shared.parent.as_ref().map(|parent| parent.id),
             tags: info.tags,
             program: env!("CARGO_PKG_VERSION").to_owned(),
@@ -302,5 +373,27 @@ impl SnapshotWriter {
         }
         shared.repository.settle(&root, &shared.lost_packs, confirmed).await?;
         Ok(root)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::shall_layer;
+
+    #[test]
+    fn layers_end_before_they_are_many_or_large() {
+        let table: [(&[u64], bool); 8] = [
+            (&[], false),
+            (&[100], true),
+            (&[100, 25], true),
+            (&[100, 20, 6], false),
+            (&[0], true),
+            (&[0, 1], false),
+            (&[1000; 1], true),
+            (&[1000, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1], false),
+        ];
+        for (rows, layered) in table {
+            assert_eq!(shall_layer(rows), layered, "{rows:?}");
+        }
     }
 }

@@ -376,7 +376,7 @@ async fn one_prune_at_a_time() {
 }
 
 #[tokio::test]
-async fn thirty_days_shrink_to_the_size_of_one() {
+async fn thirty_days_shrink_to_one_with_its_layers() {
     let store = Store::memory();
     let repository = new_repository(&store).await;
     // Every day the same three in a hundred change, as status does.
@@ -398,6 +398,7 @@ async fn thirty_days_shrink_to_the_size_of_one() {
     let fresh = Store::memory();
     back_up(&new_repository(&fresh).await, &day(29), None, info("fresh", 1)).await.unwrap();
     let (pruned, fresh) = (bytes_in(&store).await, bytes_in(&fresh).await);
-    assert!(pruned * 100 <= fresh * 110 && thirty > fresh * 2, "{thirty} bytes shrank to {pruned}, a fresh repository has {fresh}");
+    // Its layers since the last base stay, each with what changed on its day: here eight of them, with three objects in a hundred.
+    assert!(pruned * 10 <= fresh * 16 && thirty > pruned * 2, "{thirty} bytes shrank to {pruned}, a fresh repository has {fresh}");
     assert_whole(&store, &[(parent.unwrap(), day(29))], "one of thirty").await;
 }

@@ -140,8 +140,7 @@ async fn a_lost_part_of_a_layer_brings_nothing_old_back() {
     let repository = new_repository(&store).await;
     let first = back_up(&repository, &cluster(60, 0), None, info("one", 1)).await.unwrap();
     let after = cluster(60, 5_000);
-    let second = back_up(&repository, &after, Some(first.clone()), info("two", 2)).await.unwrap();
-    let layered = repository.write_layered(&first, &second, "three").await.unwrap();
+    let layered = back_up(&repository, &after, Some(first), info("two", 2)).await.unwrap();
     let tops = repository.tops(&layered).await.unwrap();
     // The changed pods and Secrets of the upper layer are lost with its segments.
     let segments: Vec<_> = tops[1].kinds.iter().flat_map(|kind| &kind.segments).map(|segment| segment.block).collect();
