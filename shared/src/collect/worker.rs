@@ -127,12 +127,13 @@ impl Worker {
                     }
                     held.insert(namespace.map_or_else(|| name.to_string(), |namespace| format!("{namespace}/{name}")), item.to_vec());
                 } else {
-                    self.write(item, &mut taken)?;
+                    self.write(namespace.as_deref(), &name, item, &mut taken)?;
                 }
             }
         }
         for item in held.values() {
-            self.write(item, &mut taken)?;
+            let (namespace, name) = scan_identity(item).map_err(WorkerError::Item)?;
+            self.write(namespace.as_deref(), &name, item, &mut taken)?;
         }
         for writer in self.writers {
             writer.finish()?;
@@ -140,11 +141,10 @@ impl Worker {
         Ok(taken)
     }
 
-    fn write(&mut self, item: &[u8], taken: &mut Taken) -> Result<(), WorkerError> {
-        let (namespace, name) = scan_identity(item).map_err(WorkerError::Item)?;
+    fn write(&mut self, namespace: Option<&str>, name: &str, item: &[u8], taken: &mut Taken) -> Result<(), WorkerError> {
         let mut refused = None;
         for writer in &mut self.writers {
-            match writer.push(namespace.as_deref(), &name, item) {
+            match writer.push(namespace, name, item) {
                 Err(RepositoryError::Object { object, source }) => refused = Some((object, source)),
                 other => other?,
             }

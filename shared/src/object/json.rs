@@ -10,6 +10,32 @@ use super::ObjectError;
 /// Deeper nesting than this is refused. API servers refuse far less.
 const MAX_DEPTH: usize = 512;
 
+/// The memory of documents, without what was in it: taken from the one before, most objects need no allocation at all.
+#[derive(Debug, Default)]
+pub(super) struct Arenas {
+    elements: Vec<Node<'static>>,
+    members: Vec<(Cow<'static, str>, Node<'static>)>,
+    open_elements: Vec<Node<'static>>,
+    open_members: Vec<(Cow<'static, str>, Node<'static>)>,
+}
+
+/// Memory is nothing to copy.
+impl Clone for Arenas {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
+/// What is kept of an arena's memory, in elements: an exceptional object shall not hold memory for ever.
+const KEPT: usize = 16 << 10;
+
+/// An empty vector with the memory of another, whose elements borrow from something else: collecting into the same layout happens in place.
+fn emptied<T, U>(mut old: Vec<T>) -> Vec<U> {
+    old.clear();
+    old.shrink_to(KEPT);
+    old.into_iter().filter_map(|_| None).collect()
+}
+
 /// One value. Containers hold ranges of the document's arenas.
 #[derive(Debug, Clone)]
 pub(super) enum Node<'a> {
@@ -28,27 +54,45 @@ pub(super) struct Document<'a> {
     pub(super) root: Node<'a>,
     elements: Vec<Node<'a>>,
     members: Vec<(Cow<'a, str>, Node<'a>)>,
+    open_elements: Vec<Node<'a>>,
+    open_members: Vec<(Cow<'a, str>, Node<'a>)>,
 }
 
 impl<'a> Document<'a> {
     /// Parses one JSON value; keys of every map come out sorted by [`compare_keys`], the last of equal ones kept, as Go does.
     pub(super) fn parse(text: &'a [u8]) -> Result<Self, ObjectError> {
+        Self::parse_in(text, Arenas::default())
+    }
+
+    /// The memory, for the next document.
+    pub(super) fn into_arenas(self) -> Arenas {
+        Arenas {
+            elements: emptied(self.elements),
+            members: emptied(self.members),
+            open_elements: emptied(self.open_elements),
+            open_members: emptied(self.open_members),
+        }
+    }
+
+    /// As [`Document::parse`], in the memory of an earlier document.
+    pub(super) fn parse_in(text: &'a [u8], arenas: Arenas) -> Result<Self, ObjectError> {
         let text = std::str::from_utf8(text).map_err(|error| ObjectError::Json { at: error.valid_up_to(), what: "UTF-8 text" })?;
         let mut parser = Parser {
             text,
             bytes: text.as_bytes(),
             at: 0,
-            elements: Vec::new(),
-            members: Vec::new(),
-            open_elements: Vec::new(),
-            open_members: Vec::new(),
+            elements: emptied(arenas.elements),
+            members: emptied(arenas.members),
+            open_elements: emptied(arenas.open_elements),
+            open_members: emptied(arenas.open_members),
         };
         let root = parser.value(0)?;
         parser.blank();
         if parser.at < parser.bytes.len() {
             return Err(parser.wrong("the end"));
         }
-        Ok(Self { root, elements: parser.elements, members: parser.members })
+        let Parser { elements, members, open_elements, open_members, .. } = parser;
+        Ok(Self { root, elements, members, open_elements, open_members })
     }
 
     pub(super) fn list(&self, range: &Range<usize>) -> &[Node<'a>] {
@@ -221,7 +265,7 @@ impl<'a> Parser<'a> {
         self.at += 1;
         let start = self.at;
         let rest = self.bytes.get(start..).unwrap_or_default();
-        match rest.iter().position(|&byte| byte == b'"' || byte == b'\\' || byte < 0x20) {
+        match special(rest) {
             Some(length) if rest.get(length) == Some(&b'"') => {
                 self.at = start + length + 1;
                 Ok(Cow::Borrowed(self.slice(start..start + length)))
@@ -240,7 +284,7 @@ impl<'a> Parser<'a> {
         loop {
             let start = self.at;
             let rest = self.bytes.get(start..).unwrap_or_default();
-            let run = rest.iter().position(|&byte| byte == b'"' || byte == b'\\' || byte < 0x20).ok_or_else(|| self.wrong("a closing quote"))?;
+            let run = special(rest).ok_or_else(|| self.wrong("a closing quote"))?;
             out.push_str(self.slice(start..start + run));
             self.at = start + run;
             match self.peek() {
@@ -299,6 +343,20 @@ impl<'a> Parser<'a> {
         self.at += 4;
         u32::from_str_radix(digits, 16).map_err(|_| self.wrong("four hex digits"))
     }
+}
+
+/// The first byte that may not stand for itself in a string.
+fn special(text: &[u8]) -> Option<usize> {
+    static SPECIAL: [bool; 256] = {
+        let mut special = [false; 256];
+        let mut at = 0;
+        while at < 256 {
+            special[at] = at < 0x20 || at as u8 == b'"' || at as u8 == b'\\';
+            at += 1;
+        }
+        special
+    };
+    text.iter().position(|&byte| SPECIAL[usize::from(byte)])
 }
 
 /// The order in which kubectl prints keys: letters by code point, anything else before letters, runs of digits by their value.

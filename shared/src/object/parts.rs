@@ -13,7 +13,7 @@ use std::{borrow::Cow, cmp::Ordering};
 
 use super::{
     ObjectError,
-    json::{Document, Node, compare_keys},
+    json::{Arenas, Document, Node, compare_keys},
     yaml::Writer,
 };
 
@@ -57,6 +57,7 @@ pub struct Parts {
     pub server: Vec<u8>,
     /// The manifest without values, for sensitive objects.
     pub redacted: Option<Vec<u8>>,
+    arenas: Arenas,
 }
 
 /// Splits one item of a LIST body. `apiVersion` and `kind` are added where the item lacks them.
@@ -68,7 +69,7 @@ pub fn split(item: &[u8], type_meta: TypeMeta<'_>, sensitivity: Sensitivity, par
     parts.status.clear();
     parts.server.clear();
     parts.redacted = None;
-    let mut document = Document::parse(item)?;
+    let mut document = Document::parse_in(item, std::mem::take(&mut parts.arenas))?;
     if !matches!(document.root, Node::Map(_)) {
         return Err(ObjectError::Json { at: 0, what: "an object" });
     }
@@ -79,6 +80,7 @@ pub fn split(item: &[u8], type_meta: TypeMeta<'_>, sensitivity: Sensitivity, par
         write_parts(&document, type_meta, &mut hidden);
         parts.redacted = Some(hidden.manifest);
     }
+    parts.arenas = document.into_arenas();
     Ok(())
 }
 

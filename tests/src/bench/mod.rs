@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! corpus ─▶ cluster ─▶ Stage: backups, timed ─┬─▶ backup.* store.*
-//!                                             ├─▶ compare.*
-//!                                             └─▶ mount.*   kstashfs · EROFS · the disk, in turn
+//!       │                                     ├─▶ compare.*
+//!       └─▶ object.* corpus.*                  └─▶ mount.*   kstashfs · EROFS · the disk, in turn
 //! ```
 //! A new figure is a line in the group it belongs to; a new group is a file here and a line in [`GROUPS`]. Nothing in it fails for being
 //! slow: only a measurement that is wrong in itself does, such as a backup that did not read everything.
@@ -11,6 +11,7 @@
 pub mod backup;
 pub mod compare;
 pub mod corpus_store;
+pub mod emit;
 pub mod figure;
 pub mod listing;
 pub mod loaded;
@@ -36,6 +37,7 @@ pub struct Group {
 
 /// All groups, in the order in which they run.
 pub const GROUPS: &[Group] = &[
+    Group { name: "object", about: "JSON to the parts of objects, on one core, beside the least that reading the JSON takes", run: emit::figures },
     Group { name: "backup", about: "backups of a cluster, beside raw lists of the same kinds", run: backup::figures },
     Group { name: "store", about: "bytes of two snapshots of a cluster, beside gzip of the same lists", run: backup::store_figures },
     Group { name: "corpus", about: "bytes of two snapshots of the corpus itself, without a cluster", run: corpus_store::figures },

@@ -308,14 +308,14 @@ fn key_style(text: &str) -> Style {
     }
 }
 
-/// Bytes that never decide anything inside a word.
+/// Bytes that never decide anything inside a word; a colon does at its end only.
 static SAFE: [bool; 256] = {
     let mut safe = [false; 256];
     let mut at = 0;
     while at < 256 {
         let byte = at as u8;
         safe[at] = byte.is_ascii_alphanumeric()
-            || matches!(byte, b'-' | b'_' | b'.' | b'/' | b'=' | b'+' | b'@' | b'%' | b'(' | b')' | b';' | b'$' | b',' | b'?');
+            || matches!(byte, b'-' | b'_' | b'.' | b'/' | b'=' | b'+' | b'@' | b'%' | b'(' | b')' | b';' | b'$' | b',' | b'?' | b':');
         at += 1;
     }
     safe
@@ -326,7 +326,8 @@ fn value_style(text: &str) -> Style {
     let Some(&first) = bytes.first() else {
         return Style::Double;
     };
-    if first.is_ascii_alphabetic() && bytes.iter().all(|&byte| SAFE.get(usize::from(byte)).copied().unwrap_or(false)) {
+    let safe = |byte: &u8| SAFE.get(usize::from(*byte)).copied().unwrap_or(false);
+    if first.is_ascii_alphabetic() && bytes.last() != Some(&b':') && bytes.iter().all(safe) {
         return if resolves_to_other(text) { Style::Double } else { Style::Plain };
     }
     analyse(text, first)
