@@ -190,7 +190,7 @@ fn a_pack_that_is_cut_changed_or_gone() {
     insta::assert_snapshot!(prepared.shown(&["check", "--read-data"]), @r#"
     exit 1
     Snapshots that are not named can be read. A new backup with --no-parent stores every object anew; `kubectl kubestash repair` saves what can be saved of the old ones.
-    2 snapshots, 4 packs, 8 blocks, 14.3 KiB read
+    2 snapshots, 4 packs, 8 blocks, 13.2 KiB read
     DAMAGED: packs/<id>/<id> is damaged: its bytes do not fit its name
       snapshots: two
       objects, some of them: configmaps/large -n shop
@@ -245,7 +245,7 @@ fn an_index_file_that_is_changed_or_gone_loses_nothing() {
     insta::assert_snapshot!(prepared.shown(&["check", "--read-data"]), @r#"
     exit 1
     Snapshots that are not named can be read. A new backup with --no-parent stores every object anew; `kubectl kubestash repair` saves what can be saved of the old ones.
-    2 snapshots, 4 packs, 8 blocks, 14.3 KiB read
+    2 snapshots, 4 packs, 8 blocks, 13.2 KiB read
     DAMAGED: index/<id> is damaged: its bytes do not fit its name
     DAMAGED: an index file is missing or damaged: packs that stand in no other: 2; they can be read, and the next backup makes an index of them
     "#);

@@ -42,6 +42,8 @@ fn a_general_password_compares_what_it_may_see_of_secrets() {
         |data: &str| cluster.apply(&format!("apiVersion: v1\nkind: Secret\nmetadata: {{name: login, namespace: hush}}\nstringData: {data}\n"));
     login("{password: hunter2}");
     cluster.apply("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: colours, namespace: hush}\ndata: {sky: blue}\n");
+    // A controller puts it into every namespace, some time after.
+    cluster.kubectl(&["-n", "hush", "wait", "--for=create", "cm/kube-root-ca.crt", "--timeout=60s"]);
     let user = User::with_cluster(cluster);
     user.ok(&["backup", "--name", "one", "-n", "hush", "--sensitive", "configmaps"]);
     user.ok(&["key", "add", "--new-password-file", "general", "--general-only"]);

@@ -61,6 +61,11 @@ fn is_named(text: &str) -> bool {
 }
 
 fn is_number(text: &str) -> bool {
+    // Most that begins with a digit is a time, an address or a hash.
+    let may_be = |byte: u8| byte.is_ascii_hexdigit() || matches!(byte, b'+' | b'-' | b'.' | b'_' | b'x' | b'X' | b'o' | b'O');
+    if !text.bytes().all(may_be) {
+        return false;
+    }
     let plain: String = text.chars().filter(|&c| c != '_').collect();
     let unsigned = plain.strip_prefix(['+', '-']).unwrap_or(&plain);
     let lower = unsigned.to_ascii_lowercase();
@@ -115,6 +120,9 @@ fn in_range(text: &str) -> bool {
 /// `[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?`: base 60, read as a number by YAML 1.1.
 fn is_sexagesimal(text: &str) -> bool {
     let text = text.strip_prefix(['+', '-']).unwrap_or(text);
+    if !text.contains(':') {
+        return false;
+    }
     let mut groups = text.split(':');
     let first = groups.next().unwrap_or_default();
     let mut first_bytes = first.bytes();
@@ -149,8 +157,8 @@ fn is_time(text: &str) -> bool {
 }
 
 fn is_date(text: &str) -> bool {
-    let parts: Vec<&str> = text.split('-').collect();
-    let [year, month, day] = parts.as_slice() else {
+    let mut parts = text.split('-');
+    let (Some(year), Some(month), Some(day), None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
         return false;
     };
     let (Some(month), Some(day)) = (small(month), small(day)) else {
@@ -182,8 +190,8 @@ fn is_time_of_day(text: &str, zoned: bool) -> bool {
         (text, true)
     };
     let (clock, fraction) = clock.split_once(['.', ',']).map_or((clock, None), |(clock, fraction)| (clock, Some(fraction)));
-    let parts: Vec<&str> = clock.split(':').collect();
-    let [hour, minute, second] = parts.as_slice() else {
+    let mut parts = clock.split(':');
+    let (Some(hour), Some(minute), Some(second), None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
         return false;
     };
     zone_fits

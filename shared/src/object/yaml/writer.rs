@@ -205,6 +205,11 @@ impl Writer<'_, '_, '_> {
 
     fn double_quoted(&mut self, text: &str, fold: Option<(usize, usize)>) {
         self.out.push(b'"');
+        // Words and times, mostly: nothing to escape, and no line to break.
+        if !text.bytes().any(|byte| matches!(byte, b'"' | b'\\' | b' ' | 0..0x20 | 0x7F..)) {
+            self.out.extend_from_slice(text.as_bytes());
+            return self.out.push(b'"');
+        }
         let mut column = fold.map_or(0, |(_, column)| column + 1);
         let mut previous_blank = false;
         for (at, character) in text.char_indices() {
