@@ -168,7 +168,7 @@ fn a_damaged_repository_is_repaired_step_by_step() {
         std::fs::write(file.unwrap().path(), "damaged").unwrap();
     }
     let index = kept.user.ok(&["repair", "index"]);
-    assert!(index.starts_with("the index names 4 packs, 4 of them were in none before\nreplaced, could not be read: index/"), "{index}");
+    assert!(index.starts_with("the index names 4 packs, 4 of them anew\nreplaced, could not be read: index/"), "{index}");
     kept.checks();
     // The first block of a pack that holds objects of the last day.
     let hits = |pack: &PathBuf| {

@@ -89,7 +89,8 @@ async fn index(open: &OpenRepository, read_all: bool, format: Format, context: &
 }
 
 fn index_text(report: &IndexRepair) -> String {
-    let mut text = format!("the index names {}, {} of them were in none before\n", count(report.packs as u64, "pack"), report.added);
+    let added = if report.added > 0 { format!("{} of them anew", report.added) } else { "all of them as before".to_owned() };
+    let mut text = format!("the index names {}, {added}\n", count(report.packs as u64, "pack"));
     let lists = [
         ("replaced, could not be read", &report.damaged_files),
         ("named before, and gone or of another length", &report.dropped),

@@ -81,10 +81,10 @@ impl<'a> Document<'a> {
             text,
             bytes: text.as_bytes(),
             at: 0,
-            elements: emptied(arenas.elements),
-            members: emptied(arenas.members),
-            open_elements: emptied(arenas.open_elements),
-            open_members: emptied(arenas.open_members),
+            elements: arenas.elements,
+            members: arenas.members,
+            open_elements: arenas.open_elements,
+            open_members: arenas.open_members,
         };
         let root = parser.value(0)?;
         parser.blank();

@@ -324,6 +324,11 @@ impl Blocks {
         index.places(id).filter_map(named).collect()
     }
 
+    /// Keeps blocks that [`Blocks::get_many`] gave, as far as there is room.
+    pub(super) fn keep(&self, blocks: HashMap<BlockId, Bytes>) {
+        blocks.into_iter().for_each(|(id, bytes)| self.cache.keep(id, bytes));
+    }
+
     /// The raw bytes of a block, if they are in memory.
     pub(super) fn cached(&self, id: BlockId) -> Option<Bytes> {
         self.cache.get(id)

@@ -187,7 +187,8 @@ impl KindWriter {
     ///
     /// # Errors
     /// `OutOfOrder` unless its key is above the last one; `Object` when it cannot be stored, others still can; `Store` when a pack cannot
-    /// be stored.
+    /// be stored; damage of the parent's catalog where this snapshot stands on it and it was whole when the backup began: a backup that is
+    /// begun anew does not.
     pub fn push(&mut self, namespace: Option<&str>, name: &str, item: &[u8]) -> Result<(), RepositoryError> {
         let key = namespace.map_or_else(|| name.to_owned(), |namespace| format!("{namespace}/{name}"));
         if key <= self.last_key {

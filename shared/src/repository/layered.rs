@@ -1,5 +1,5 @@
-//! For tests: snapshots as a later program writes them, in several layers, with tombstones, vanished kinds and dictionaries. The format has
-//! them from the beginning, and every reader must read them.
+//! For tests: a snapshot whose topmost layer lies in blocks with dictionaries, as a later program writes them. The format has them from the
+//! beginning, and every reader must read them.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},

@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 
 use super::{
-    format::{BlockId, hex},
+    blocks::pack_key,
+    format::BlockId,
     tests::{Cluster, assert_holds, back_up, cluster, info, new_repository, password, pods},
     *,
 };
@@ -112,29 +113,31 @@ async fn an_object_that_cannot_be_stored_any_more_is_not_shown_as_it_was() {
 
 #[tokio::test]
 async fn nothing_stands_on_a_damaged_layer() {
-    let store = Store::memory();
-    let repository = new_repository(&store).await;
-    let objects = cluster(100, 0);
-    let first = back_up(&repository, &objects, None, info("one", 1)).await.unwrap();
-    let second = back_up(&repository, &cluster(100, 5_000), Some(first), info("two", 2)).await.unwrap();
-    // A segment of the lowest layer goes with its pack.
-    let tops = repository.tops(&second).await.unwrap();
-    let segment = tops[0].kinds[0].segments[0].block;
-    let pack = pack_of(&repository, segment);
-    let mut bytes = store.get(&pack).await.unwrap().to_vec();
-    let at = bytes.len() / 3;
-    bytes[at..at + 64].fill(0);
-    store.put(&pack, bytes.into()).await.unwrap();
-    let again = Repository::open(store, &password()).await.unwrap();
-    let third = back_up(&again, &objects, Some(second), info("three", 3)).await.unwrap();
-    assert_eq!(third.layers.len(), 1, "a base of its own");
-    assert_holds(&again, &third, &objects).await;
+    for of_table in [false, true] {
+        let store = Store::memory();
+        let repository = new_repository(&store).await;
+        let objects = cluster(100, 0);
+        let first = back_up(&repository, &objects, None, info("one", 1)).await.unwrap();
+        let second = back_up(&repository, &cluster(100, 5_000), Some(first), info("two", 2)).await.unwrap();
+        let tops = repository.tops(&second).await.unwrap();
+        // Of the lowest layer, so that a base of the same objects would consist of the same blocks.
+        damage(&store, &repository, if of_table { second.layers[0].top } else { tops[0].kinds[0].segments[0].block }).await;
+        let again = Repository::open(store, &password()).await.unwrap();
+        let third = back_up(&again, &objects, Some(second), info("three", 3)).await.unwrap();
+        assert_eq!(third.layers.len(), 1, "a base of its own");
+        assert_holds(&again, &third, &objects).await;
+    }
 }
 
-fn pack_of(repository: &Repository, block: BlockId) -> String {
-    let index = repository.inner.blocks.index();
-    let hash = index.packs()[index.get(block).unwrap().pack as usize].0;
-    format!("packs/{}/{}", &hex(&hash)[..2], hex(&hash))
+async fn damage(store: &Store, repository: &Repository, block: BlockId) {
+    let (pack, at) = {
+        let index = repository.inner.blocks.index();
+        let located = index.get(block).unwrap();
+        (pack_key(&index.pack(located).unwrap().0), located.offset as usize + 40)
+    };
+    let mut bytes = store.get(&pack).await.unwrap().to_vec();
+    bytes[at] ^= 1;
+    store.put(&pack, bytes.into()).await.unwrap();
 }
 
 /// A chain of days with random changes reads back day by day, has a new base now and then, and gathers what is left of old blocks.

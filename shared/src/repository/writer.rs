@@ -245,17 +245,19 @@ impl Repository {
             return Err(RepositoryError::NeedsSensitiveKey);
         }
         self.inner.blocks.refresh().await?;
-        let (parent, parent_tops) = match options.parent {
+        let (parent, parent_tops, whole) = match options.parent {
             Some(root) => match self.tops(&root).await {
-                Ok(tops) => (Some(root), tops),
-                Err(error) if error.is_damage() => (None, Vec::new()),
+                Ok(tops) => {
+                    let whole = self.segments_are_whole(&tops).await?;
+                    (Some(root), tops, whole)
+                }
+                Err(error) if error.is_damage() => (None, Vec::new(), false),
                 Err(error) => return Err(error),
             },
-            None => (None, Vec::new()),
+            None => (None, Vec::new(), true),
         };
         let rows: Vec<u64> = parent.iter().flat_map(|root| &root.layers).map(|layer| layer.rows).collect();
         // Nothing new stands on what is damaged, nor is any of it taken for stored.
-        let whole = self.segments_are_whole(&parent_tops).await?;
         let delta = shall_layer(&rows) && whole;
         let shared = Shared {
             repository: self.clone(),
@@ -280,19 +282,21 @@ impl Repository {
         };
         Ok(SnapshotWriter { shared: Arc::new(shared) })
     }
-}
 
-impl Repository {
-    /// Whether all segments of these layers can be read. A store that fails is an error.
+    /// Whether all segments of these layers can be read. They stay in memory as far as there is room: the writers of kinds come for them.
+    /// A store that fails is an error.
     async fn segments_are_whole(&self, tops: &[Arc<LayerTop>]) -> Result<bool, RepositoryError> {
         let segments: Vec<&SegmentRef> = tops.iter().flat_map(|top| &top.kinds).flat_map(|kind| &kind.segments).collect();
         for some in segments.chunks(SEGMENTS_AT_ONCE) {
             let ids: Vec<BlockId> = some.iter().map(|segment| segment.block).collect();
             let read = self.inner.blocks.get_many(&ids).await;
-            let decoded = read.and_then(|blocks| some.iter().try_for_each(|segment| decode_segment(segment, &blocks).map(|_| ())));
+            let decoded = read.and_then(|blocks| {
+                some.iter().try_for_each(|segment| decode_segment(segment, &blocks).map(|_| ()))?;
+                Ok(blocks)
+            });
             match decoded {
                 Err(error) if error.is_damage() => return Ok(false),
-                other => other?,
+                blocks => self.inner.blocks.keep(blocks?),
             }
         }
         Ok(true)

@@ -50,15 +50,8 @@ fn back_up(stage: &Stage, repository: &Repository, kinds: &Listed, name: &str, p
         kind.finish()?;
     }
     let info = CommitInfo {
-        name: name.to_owned(),
-        time: Timestamp::now(),
         cluster: ClusterId { uid: "corpus".to_owned(), name: "corpus".to_owned(), server_version: String::new() },
-        filters: serde_json::Value::Null,
-        resource_version: None,
-        kinds: Vec::new(),
-        failed_groups: Vec::new(),
-        tags: Vec::new(),
-        duration_ms: 0,
+        ..CommitInfo::new(name, Timestamp::now())
     };
     Ok(stage.wait(writer.commit(info))?)
 }

@@ -26,7 +26,7 @@ struct Item {
 /// # Errors
 /// When an object of the corpus cannot be split.
 pub fn figures(stage: &Stage) -> anyhow::Result<Vec<Figure>> {
-    // Every so manieth, so that a round has all kinds.
+    // Spread over the whole corpus, so that a round has all kinds.
     let corpus = stage.corpus();
     let mut items = Vec::new();
     let (mut bytes, step) = (0, (corpus.len() * 4500 / BYTES).max(1));
