@@ -9,4 +9,5 @@ pub mod compare;
 pub mod object;
 pub mod repository;
 pub mod restore;
+pub mod session;
 pub mod store;

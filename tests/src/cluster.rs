@@ -230,6 +230,7 @@ impl Cluster {
         let writer = Arc::into_inner(writers).unwrap().pop().unwrap();
         let info = CommitInfo {
             name: name.to_owned(),
+            id: None,
             time: jiff::Timestamp::now(),
             cluster: cluster.identity().await.unwrap(),
             filters: serde_json::to_value(filters).unwrap(),

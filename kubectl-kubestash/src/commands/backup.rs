@@ -135,6 +135,7 @@ pub async fn run(args: &BackupArgs, context: &CliContext) -> anyhow::Result<u8> 
     let root = writer
         .commit(CommitInfo {
             name,
+            id: None,
             time: now,
             cluster: identity,
             filters: asked,

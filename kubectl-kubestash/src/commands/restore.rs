@@ -111,6 +111,7 @@ pub async fn run(args: &RestoreArgs, context: &CliContext) -> anyhow::Result<u8>
         same_cluster,
         keep_addresses: None,
         show_secrets: args.show_secrets,
+        storage_classes: std::collections::BTreeMap::new(),
     };
     let plan = {
         let _ticker = Ticker::start(context.args.quiet, || "comparing with the cluster".to_owned());

@@ -54,7 +54,7 @@ pub struct FilterError {
 
 /// Filters made ready.
 #[derive(Debug, Clone)]
-pub(super) struct Matcher {
+pub(crate) struct Matcher {
     filters: Filters,
     include_namespaces: Vec<GlobMatcher>,
     exclude_namespaces: Vec<GlobMatcher>,
@@ -64,7 +64,7 @@ pub(super) struct Matcher {
 
 /// How a kind is meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Wanted {
+pub(crate) enum Wanted {
     /// Named, so that default skips do not count.
     ByName,
     /// Because everything is.
@@ -88,7 +88,7 @@ fn compile(patterns: &[String]) -> Result<Vec<GlobMatcher>, FilterError> {
 }
 
 impl Filters {
-    pub(super) fn matcher(&self) -> Result<Matcher, FilterError> {
+    pub(crate) fn matcher(&self) -> Result<Matcher, FilterError> {
         Ok(Matcher {
             include_namespaces: compile(&self.include_namespaces)?,
             exclude_namespaces: compile(&self.exclude_namespaces)?,
@@ -101,7 +101,7 @@ impl Filters {
 
 impl Matcher {
     /// Whether a kind is wanted. Excludes beat includes.
-    pub(super) fn kind(&self, kind: &Kind) -> Wanted {
+    pub(crate) fn kind(&self, kind: &Kind) -> Wanted {
         let mut names =
             vec![kind.info.group_resource().to_string(), kind.info.resource.clone(), kind.info.kind.to_lowercase(), kind.singular.clone()];
         names.extend(kind.short_names.iter().cloned());
@@ -124,19 +124,18 @@ impl Matcher {
         self.filters.include_cluster_resources.unwrap_or(self.include_namespaces.is_empty() || is_namespace(kind))
     }
 
-    pub(super) fn namespace(&self, name: &str) -> bool {
+    pub(crate) fn namespace(&self, name: &str) -> bool {
         let any = |list: &[GlobMatcher]| list.iter().any(|glob| glob.is_match(name));
         !any(&self.exclude_namespaces) && (self.include_namespaces.is_empty() || any(&self.include_namespaces))
     }
 
     /// Whether an object is wanted, or the reason why not.
-    pub(super) fn object(&self, kind: &KindInfo, namespace: Option<&str>, name: &str, item: &[u8]) -> Result<(), &'static str> {
+    pub(crate) fn object(&self, kind: &KindInfo, namespace: Option<&str>, name: &str, item: &[u8]) -> Result<(), &'static str> {
         let place = namespace.or_else(|| is_namespace(kind).then_some(name));
         if place.is_some_and(|namespace| !self.namespace(namespace)) {
             return Err("namespace not selected");
         }
-        let by_labels = !self.filters.anded_labels.is_empty() || !self.filters.ored_labels.is_empty();
-        if !by_labels && !has_managed_objects(kind) {
+        if !self.needs_labels() && !has_managed_objects(kind) {
             return Ok(());
         }
         let labels = labels_of(item);
@@ -149,7 +148,13 @@ impl Matcher {
         Ok(())
     }
 
-    fn labels(&self, labels: &BTreeMap<String, String>) -> bool {
+    /// Whether labels of objects have to be known.
+    pub(crate) fn needs_labels(&self) -> bool {
+        !self.filters.anded_labels.is_empty() || !self.filters.ored_labels.is_empty()
+    }
+
+    /// Whether labels are among the wanted.
+    pub(crate) fn labels(&self, labels: &BTreeMap<String, String>) -> bool {
         let has = |wanted: &String| {
             let wanted = wanted.trim();
             match wanted.split_once(['=', ':']) {
@@ -162,7 +167,7 @@ impl Matcher {
     }
 
     /// The namespaces by their names, when only such are wanted: then no right to list the whole cluster is needed. In list order.
-    pub(super) fn exact_namespaces(&self) -> Option<Vec<String>> {
+    pub(crate) fn exact_namespaces(&self) -> Option<Vec<String>> {
         let names = &self.filters.include_namespaces;
         if names.is_empty() || names.iter().any(|name| name.contains(['*', '?', '[', '{'])) {
             return None;
@@ -173,7 +178,7 @@ impl Matcher {
         Some(names)
     }
 
-    pub(super) fn selector(&self) -> &str {
+    pub(crate) fn selector(&self) -> &str {
         &self.filters.selector
     }
 }

@@ -12,5 +12,6 @@ mod read;
 mod worker;
 
 pub use filters::{FilterError, Filters};
+pub(crate) use filters::{Matcher, Wanted};
 pub use plan::{CollectPlan, PlannedKind, Skip, plan};
 pub use read::{CollectError, CollectReport, Progress, collect};

@@ -53,6 +53,7 @@ pub async fn live(
     let writer = writer.ok_or_else(|| kept(RepositoryError::Machine("a reader of the cluster has not ended".to_owned())))?;
     let info = CommitInfo {
         name: "live".to_owned(),
+        id: None,
         time: jiff::Timestamp::now(),
         cluster: cluster.identity().await?,
         filters: serde_json::to_value(filters).unwrap_or_default(),

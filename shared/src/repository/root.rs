@@ -5,12 +5,27 @@ use std::{collections::BTreeMap, fmt, str::FromStr};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::format::{BlockId, hex, unhex};
+use super::{
+    RepositoryError,
+    crypto::random,
+    format::{BlockId, hex, unhex},
+};
 use crate::object::KindInfo;
 
 /// A ULID: sorts by the time of the backup.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct SnapshotId(pub ulid::Ulid);
+
+impl SnapshotId {
+    /// A new one of a time.
+    ///
+    /// # Errors
+    /// `Machine` when the system gives no random bytes.
+    pub fn new(time: Timestamp) -> Result<Self, RepositoryError> {
+        let milliseconds = u64::try_from(time.as_millisecond()).unwrap_or_default();
+        Ok(Self(ulid::Ulid::from_parts(milliseconds, u128::from_le_bytes(random()?))))
+    }
+}
 
 impl fmt::Display for SnapshotId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

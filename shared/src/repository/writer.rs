@@ -68,6 +68,8 @@ pub struct BackupOptions {
 pub struct CommitInfo {
     /// Name of the snapshot.
     pub name: String,
+    /// Its id, where somebody else has chosen it already; else one is made from the time.
+    pub id: Option<SnapshotId>,
     /// When the cluster was read.
     pub time: Timestamp,
     /// The cluster.
@@ -91,6 +93,7 @@ impl CommitInfo {
     pub fn new(name: impl Into<String>, time: Timestamp) -> Self {
         Self {
             name: name.into(),
+            id: None,
             time,
             cluster: super::ClusterId::default(),
             filters: serde_json::Value::Null,
@@ -349,10 +352,12 @@ impl SnapshotWriter {
             inner.store.put(&key, Bytes::from(sealed)).await?;
             inner.blocks.add_index(key, &packs);
         }
-        let milliseconds = u64::try_from(info.time.as_millisecond()).unwrap_or_default();
-        let random = u128::from_le_bytes(super::crypto::random()?);
+        let id = match info.id {
+            Some(id) => id,
+            None => SnapshotId::new(info.time)?,
+        };
         let root = Root {
-            id: SnapshotId(ulid::Ulid::from_parts(milliseconds, random)),
+            id,
             name: info.name,
             time: info.time,
             cluster: info.cluster,

@@ -5,7 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use globset::{Glob, GlobSet, GlobSetBuilder};
 
 use super::LabelSelector;
-use crate::object::{GroupResource, ObjectId, file_name};
+use crate::{
+    cluster::Kind,
+    collect::{FilterError, Filters, Matcher, Wanted},
+    object::{GroupResource, ObjectId, file_name},
+};
 
 /// One object or folder that a person named.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,6 +57,14 @@ pub struct Selection {
     kinds: BTreeSet<GroupResource>,
     labels: Option<LabelSelector>,
     picks: Vec<Pick>,
+    filters: Option<Filtered>,
+}
+
+/// The filters of a backup, used to choose from what it holds.
+#[derive(Debug, Clone)]
+struct Filtered {
+    matcher: Matcher,
+    kinds: BTreeSet<GroupResource>,
 }
 
 impl Selection {
@@ -92,14 +104,28 @@ impl Selection {
         self
     }
 
+    /// Restricts to what the filters of a backup would have taken, of the kinds given. A selector in them is not looked at: see
+    /// [`Selection::labels`].
+    ///
+    /// # Errors
+    /// A pattern that does not parse.
+    pub fn filters<'a>(mut self, filters: &Filters, kinds: impl IntoIterator<Item = &'a Kind>) -> Result<Self, FilterError> {
+        let matcher = filters.matcher()?;
+        let wanted = |kind: &&Kind| matches!(matcher.kind(kind), Wanted::ByName | Wanted::Anyway);
+        let kinds = kinds.into_iter().filter(wanted).map(|kind| kind.info.group_resource()).collect();
+        self.filters = Some(Filtered { matcher, kinds });
+        Ok(self)
+    }
+
     /// Whether the manifest's labels have to be read to decide.
     pub fn needs_labels(&self) -> bool {
-        self.labels.is_some()
+        self.labels.is_some() || self.filters.as_ref().is_some_and(|filters| filters.matcher.needs_labels())
     }
 
     /// Whether labels fit; call it for rows that [`Selection::admits`].
     pub fn admits_labels(&self, labels: &BTreeMap<String, String>) -> bool {
         self.labels.as_ref().is_none_or(|selector| selector.matches(labels))
+            && self.filters.as_ref().is_none_or(|filters| filters.matcher.labels(labels))
     }
 
     /// Whether a row fits, labels apart.
@@ -107,9 +133,14 @@ impl Selection {
         if !self.kinds.is_empty() && !self.kinds.contains(kind) {
             return false;
         }
+        let is_namespace = kind.group.is_empty() && kind.resource == "namespaces";
+        let within = if is_namespace { Some(name) } else { namespace };
+        if let Some(filters) = &self.filters
+            && (!filters.kinds.contains(kind) || within.is_some_and(|within| !filters.matcher.namespace(within)))
+        {
+            return false;
+        }
         if let Some(namespaces) = &self.namespaces {
-            let is_namespace = kind.group.is_empty() && kind.resource == "namespaces";
-            let within = if is_namespace { Some(name) } else { namespace };
             if !within.is_some_and(|within| namespaces.is_match(within)) {
                 return false;
             }
@@ -238,5 +269,43 @@ mod tests {
         assert!(Selection::default().names(&strings(&["[a"])).is_err());
         let id = ObjectId { kind: "pods".parse().unwrap(), namespace: None, name: "x".into() };
         assert_eq!(Selection::default().picks(vec![Pick::Object(id.clone())]).missing(&BTreeSet::new()), [&id]);
+    }
+
+    #[test]
+    fn the_filters_of_a_backup_choose_too() {
+        let kind = |resource: &str, namespaced| Kind {
+            info: crate::object::KindInfo {
+                group: String::new(),
+                version: "v1".to_owned(),
+                resource: resource.to_owned(),
+                kind: String::new(),
+                namespaced,
+            },
+            verbs: Vec::new(),
+            short_names: Vec::new(),
+            singular: String::new(),
+            served_versions: Vec::new(),
+            has_status: false,
+        };
+        let kinds = [kind("configmaps", true), kind("secrets", true), kind("namespaces", false), kind("nodes", false)];
+        let filters = Filters {
+            exclude_namespaces: vec!["kube-*".to_owned()],
+            exclude_resources: vec!["secrets".to_owned()],
+            include_cluster_resources: Some(true),
+            ored_labels: vec!["app:web".to_owned()],
+            ..Filters::default()
+        };
+        let selection = Selection::default().filters(&filters, &kinds).unwrap();
+        let core = |resource: &str| GroupResource::new("", resource);
+        assert!(selection.admits(&core("configmaps"), Some("demo"), "a"));
+        assert!(!selection.admits(&core("configmaps"), Some("kube-system"), "a"));
+        assert!(!selection.admits(&core("secrets"), Some("demo"), "a"));
+        assert!(selection.admits(&core("nodes"), None, "a"));
+        assert!(selection.admits(&core("namespaces"), None, "demo"));
+        assert!(!selection.admits(&core("namespaces"), None, "kube-system"));
+        assert!(!selection.admits(&core("pods"), Some("demo"), "a"), "a kind that was not given");
+        assert!(selection.needs_labels());
+        assert!(selection.admits_labels(&[("app".to_owned(), "web".to_owned())].into()));
+        assert!(!selection.admits_labels(&BTreeMap::new()));
     }
 }

@@ -90,7 +90,9 @@ fn prepare(run: &Run, step: &Step, object: &mut Value) -> Vec<String> {
         keep_volume: step.keep_volume || update,
         relink: &|uid: &str| run.uids.relink(&step.owners, uid),
     };
-    transforms::prepare(&step.kind.group_resource(), object, &context)
+    let kind = step.kind.group_resource();
+    transforms::map_storage_classes(&kind, object, &run.plan.options.storage_classes);
+    transforms::prepare(&kind, object, &context)
 }
 
 enum Sent {

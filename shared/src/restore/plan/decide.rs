@@ -120,10 +120,11 @@ impl<'a> View<'a> {
             return true;
         }
         let (Some(stored), Some(found)) = (&candidate.manifest, &live.manifest) else { return false };
-        if stored == found {
+        if stored == found && self.options.storage_classes.is_empty() {
             return true;
         }
         let (Ok(mut stored), Ok(mut found)) = (yaml::read(stored), yaml::read(found)) else { return false };
+        transforms::map_storage_classes(&candidate.id.kind, &mut stored, &self.options.storage_classes);
         transforms::comparable(&candidate.id.kind, &mut stored, false);
         transforms::comparable(&candidate.id.kind, &mut found, false);
         stored == found

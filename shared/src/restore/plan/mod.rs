@@ -44,6 +44,9 @@ pub struct Options {
     pub keep_addresses: Option<bool>,
     /// Show values of Secrets in differences.
     pub show_secrets: bool,
+    /// Storage classes that claims and volumes get instead of those in the snapshot.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    pub storage_classes: BTreeMap<String, String>,
 }
 
 impl Options {

@@ -10,6 +10,7 @@ mod pod;
 mod pod_template;
 mod service;
 mod service_account;
+mod storage_class;
 mod token_secret;
 mod volume;
 mod workload;
@@ -19,6 +20,7 @@ use serde_json::{Map, Value};
 pub use metadata::Relink;
 pub use service::{is_address_taken, without_addresses};
 pub(super) use service_account::is_generated as is_generated_secret;
+pub use storage_class::map_storage_classes;
 pub(super) use token_secret::TOKEN_TYPE;
 
 use crate::object::GroupResource;
