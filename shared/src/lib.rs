@@ -6,6 +6,7 @@ pub mod api;
 pub mod cluster;
 pub mod collect;
 pub mod compare;
+pub mod deploy;
 pub mod object;
 pub mod repository;
 pub mod restore;

@@ -132,6 +132,16 @@ impl Cluster {
         assert!(imported.success(), "the image {tag} cannot be imported");
     }
 
+    /// Address of this machine that its pods and this machine itself reach: for servers that a test starts beside a cluster with a node.
+    pub fn machine_address(&self) -> String {
+        let text = std::fs::read_to_string(&self.kubeconfig).unwrap();
+        let server = text.split_once("https://").unwrap().1.split(':').next().unwrap();
+        // The link between machine and node is a net of four addresses: the machine has the one below the API server's.
+        let mut address: std::net::Ipv4Addr = server.parse().unwrap();
+        address = std::net::Ipv4Addr::from(u32::from(address) - 1);
+        address.to_string()
+    }
+
     /// Its kubeconfig, of a user who may do everything.
     pub fn kubeconfig(&self) -> &Path {
         &self.kubeconfig

@@ -17,6 +17,7 @@ const BUCKET: &str = "bucket";
 /// A running server with one bucket.
 #[derive(Debug)]
 pub struct S3Server {
+    address: String,
     port: u16,
     watchdog: Option<Watchdog>,
     process: Child,
@@ -30,11 +31,11 @@ fn weed() -> PathBuf {
     path
 }
 
-fn free_port() -> u16 {
+fn free_port(address: &str) -> u16 {
     // A gRPC port is taken 10,000 above each.
     loop {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        if port < 55_000 && TcpListener::bind(("127.0.0.1", port + 10_000)).is_ok() {
+        let port = TcpListener::bind((address, 0)).unwrap().local_addr().unwrap().port();
+        if port < 55_000 && TcpListener::bind((address, port + 10_000)).is_ok() {
             return port;
         }
     }
@@ -43,17 +44,21 @@ fn free_port() -> u16 {
 impl S3Server {
     /// Starts a server and waits for its bucket.
     pub fn start() -> Self {
+        Self::start_at("127.0.0.1")
+    }
+
+    /// The same on an address of this machine that others reach too, such as [`crate::cluster::Cluster::machine_address`].
+    pub fn start_at(address: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path();
         std::fs::write(path.join("s3.json"), CREDENTIALS).unwrap();
         let log = std::fs::File::create(path.join("log")).unwrap();
-        let [port, master, volume, filer] = [free_port(), free_port(), free_port(), free_port()];
+        let [port, master, volume, filer] = std::array::from_fn(|_| free_port(address));
         let watchdog = Watchdog::start("kill -KILL $(cat \"$1/pid\"); rm -rf \"$1\"", path);
         let process = Command::new(weed())
+            .arg("mini")
+            .args([format!("-ip={address}"), format!("-ip.bind={address}")])
             .args([
-                "mini",
-                "-ip=127.0.0.1",
-                "-ip.bind=127.0.0.1",
                 "-s3.port.iceberg=0",
                 "-webdav=false",
                 "-admin.ui=false",
@@ -67,7 +72,7 @@ impl S3Server {
             .spawn()
             .unwrap();
         std::fs::write(path.join("pid"), process.id().to_string()).unwrap();
-        let server = Self { port, watchdog: Some(watchdog), process, _folder: folder };
+        let server = Self { address: address.to_owned(), port, watchdog: Some(watchdog), process, _folder: folder };
         server.wait();
         server
     }
@@ -76,7 +81,7 @@ impl S3Server {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let start = Instant::now();
         while start.elapsed() < Duration::from_secs(60) {
-            let answers = TcpStream::connect(("127.0.0.1", self.port)).is_ok();
+            let answers = TcpStream::connect((self.address.as_str(), self.port)).is_ok();
             if answers && runtime.block_on(async { self.store("ready").put("ready", "yes".into()).await.is_ok() }) {
                 return;
             }
@@ -85,9 +90,9 @@ impl S3Server {
         panic!("the S3 server does not get ready");
     }
 
-    /// `http://127.0.0.1:PORT`.
+    /// `http://ADDRESS:PORT`.
     pub fn endpoint(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        format!("http://{}:{}", self.address, self.port)
     }
 
     /// A store in its bucket.
