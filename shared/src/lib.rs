@@ -3,6 +3,7 @@
 //! Prints nothing and parses no flags; the two programs are thin shells around this crate.
 
 pub mod api;
+pub mod backend;
 pub mod cluster;
 pub mod collect;
 pub mod compare;

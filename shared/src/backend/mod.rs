@@ -1,0 +1,196 @@
+//! The tree that KubeStash keeps in a storage: who is there, and what a person or another cluster needs to find it again.
+//!
+//! ```text
+//! metadata.yaml                          which directories hold repositories
+//! DIRECTORY/repository.yaml              the Repository object
+//! DIRECTORY/snapshots/NAME.yaml          the Snapshot object with its status
+//! DIRECTORY/kstash/v1/…                  the data: crate::repository
+//! ```
+//! Commands, operator and Jobs all write it through here. `metadata.yaml` is the one file that is written again and again: two that register
+//! repositories of one storage at the same moment can lose one entry, so whoever watches over a storage registers again what is missing.
+
+use futures::{StreamExt as _, TryStreamExt as _};
+use jiff::Timestamp;
+
+use crate::{
+    api::{BackendMeta, MAX_META, NATIVE_PATH, RepositoryEntry, StorageError},
+    repository::SnapshotId,
+    store::{Created, Store, StoreError},
+};
+
+/// The file at the root of a storage.
+pub const METADATA: &str = "metadata.yaml";
+/// The file at the root of a directory.
+pub const REPOSITORY: &str = "repository.yaml";
+/// Bytes of a Snapshot's or Repository's file: far more than the API server takes.
+const MAX_OBJECT: u64 = 4 << 20;
+/// Requests at the same time.
+const PARALLEL: usize = 8;
+
+/// Name of a snapshot's file below its directory.
+pub fn snapshot_file(name: &str) -> String {
+    format!("snapshots/{name}.yaml")
+}
+
+async fn read_meta(storage: &Store) -> Result<Option<BackendMeta>, StorageError> {
+    match storage.get_at_most(METADATA, MAX_META).await {
+        Ok(text) => {
+            BackendMeta::read(&text).map(Some).map_err(|source| StorageError::Meta { storage: storage.label().to_owned(), source })
+        }
+        Err(error) if error.is_not_found() => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// What a storage holds; a storage that is new gets its `metadata.yaml`.
+///
+/// # Errors
+/// The store's, or a `metadata.yaml` of something else, which is left as it is.
+pub async fn initialise(storage: &Store, now: Timestamp) -> Result<BackendMeta, StorageError> {
+    if let Some(meta) = read_meta(storage).await? {
+        return Ok(meta);
+    }
+    let meta = BackendMeta::new(now);
+    match storage.put_new(METADATA, meta.write().into()).await? {
+        Created::New => Ok(meta),
+        Created::AlreadyThere => Ok(read_meta(storage).await?.unwrap_or(meta)),
+    }
+}
+
+/// Puts a repository into a storage: its `repository.yaml`, and its entry in `metadata.yaml`. Doing it again changes nothing but what is new.
+///
+/// # Errors
+/// As [`initialise`].
+pub async fn register(storage: &Store, entry: &RepositoryEntry, yaml: Vec<u8>, now: Timestamp) -> Result<(), StorageError> {
+    storage.sub(&entry.path).put(REPOSITORY, yaml.into()).await?;
+    let mut meta = initialise(storage, now).await?;
+    if meta.repositories.contains(entry) {
+        return Ok(());
+    }
+    meta.repositories.retain(|other| other.path.trim_matches('/') != entry.path.trim_matches('/'));
+    meta.repositories.push(entry.clone());
+    meta.repositories.sort_by(|a, b| a.path.cmp(&b.path));
+    storage.put(METADATA, meta.write().into()).await?;
+    Ok(())
+}
+
+/// Takes a repository's entry out of `metadata.yaml`. None is no error.
+///
+/// # Errors
+/// As [`initialise`].
+pub async fn unregister(storage: &Store, path: &str) -> Result<(), StorageError> {
+    let Some(mut meta) = read_meta(storage).await? else { return Ok(()) };
+    let before = meta.repositories.len();
+    meta.repositories.retain(|other| other.path.trim_matches('/') != path.trim_matches('/'));
+    if meta.repositories.len() != before {
+        storage.put(METADATA, meta.write().into()).await?;
+    }
+    Ok(())
+}
+
+/// The texts of all Snapshot objects of a directory, by name.
+///
+/// # Errors
+/// The store's.
+pub async fn snapshot_texts(directory: &Store) -> Result<Vec<(String, bytes::Bytes)>, StoreError> {
+    let entries = directory.list("snapshots").await?;
+    let names: Vec<String> =
+        entries.iter().filter_map(|entry| entry.key.strip_prefix("snapshots/")?.strip_suffix(".yaml").map(str::to_owned)).collect();
+    let read = futures::stream::iter(names).map(async |name| match directory.get_at_most(&snapshot_file(&name), MAX_OBJECT).await {
+        Ok(text) => Ok(Some((name, text))),
+        // Removed since it was listed.
+        Err(error) if error.is_not_found() => Ok(None),
+        Err(error) => Err(error),
+    });
+    Ok(read.buffered(PARALLEL).try_collect::<Vec<_>>().await?.into_iter().flatten().collect())
+}
+
+/// The text of a directory's Repository object, if there is one.
+///
+/// # Errors
+/// The store's.
+pub async fn repository_text(directory: &Store) -> Result<Option<bytes::Bytes>, StoreError> {
+    match directory.get_at_most(REPOSITORY, MAX_OBJECT).await {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.is_not_found() => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Removes a snapshot: its root and its file. What only it needed is freed by the next prune, and every other snapshot stays whole. Needs no
+/// password. What is not there is no error.
+///
+/// # Errors
+/// The store's.
+pub async fn remove_snapshot(directory: &Store, name: &str, id: Option<SnapshotId>) -> Result<(), StoreError> {
+    if let Some(id) = id {
+        directory.delete(&format!("{NATIVE_PATH}/roots/{id}")).await?;
+    }
+    directory.delete(&snapshot_file(name)).await
+}
+
+/// Removes everything below a directory; roots go first, so that what is interrupted is no repository with holes.
+///
+/// # Errors
+/// The store's.
+pub async fn wipe(directory: &Store) -> Result<u64, StoreError> {
+    let mut removed = 0;
+    for folder in [&format!("{NATIVE_PATH}/roots"), ""] {
+        let entries = directory.list(folder).await?;
+        removed += entries.len() as u64;
+        futures::stream::iter(entries).map(Ok::<_, StoreError>).try_for_each_concurrent(PARALLEL, async |entry| directory.delete(&entry.key).await).await?;
+    }
+    Ok(removed)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn entry(name: &str, path: &str) -> RepositoryEntry {
+        RepositoryEntry { name: name.to_owned(), namespace: "demo".to_owned(), path: path.to_owned() }
+    }
+
+    #[tokio::test]
+    async fn repositories_come_and_go() {
+        let storage = Store::memory();
+        let now = Timestamp::UNIX_EPOCH;
+        assert!(initialise(&storage, now).await.unwrap().repositories.is_empty());
+        register(&storage, &entry("a", "/one"), b"a: 1\n".to_vec(), now).await.unwrap();
+        register(&storage, &entry("b", "two"), b"b: 1\n".to_vec(), now).await.unwrap();
+        register(&storage, &entry("a", "/one"), b"a: 2\n".to_vec(), now).await.unwrap();
+        let meta = initialise(&storage, Timestamp::now()).await.unwrap();
+        assert_eq!(meta.repositories, [entry("a", "/one"), entry("b", "two")]);
+        assert_eq!(meta.creation_timestamp, Some(now));
+        assert_eq!(repository_text(&storage.sub("/one")).await.unwrap().as_deref(), Some(&b"a: 2\n"[..]));
+        unregister(&storage, "one/").await.unwrap();
+        unregister(&storage, "never there").await.unwrap();
+        assert_eq!(initialise(&storage, now).await.unwrap().repositories, [entry("b", "two")]);
+    }
+
+    #[tokio::test]
+    async fn a_strange_metadata_file_is_left_alone() {
+        let storage = Store::memory();
+        storage.put(METADATA, "kind: Something\n".into()).await.unwrap();
+        assert!(initialise(&storage, Timestamp::UNIX_EPOCH).await.is_err());
+        assert!(register(&storage, &entry("a", "a"), Vec::new(), Timestamp::UNIX_EPOCH).await.is_err());
+        assert_eq!(storage.get(METADATA).await.unwrap(), "kind: Something\n");
+    }
+
+    #[tokio::test]
+    async fn snapshots_and_directories_are_removed() {
+        let storage = Store::memory();
+        let directory = storage.sub("repo");
+        let id = SnapshotId::new(Timestamp::UNIX_EPOCH).unwrap();
+        for key in [&snapshot_file("a"), &snapshot_file("b"), &format!("{NATIVE_PATH}/roots/{id}"), "repository.yaml"] {
+            directory.put(key, "x".into()).await.unwrap();
+        }
+        storage.put("other/file", "x".into()).await.unwrap();
+        remove_snapshot(&directory, "a", Some(id)).await.unwrap();
+        remove_snapshot(&directory, "a", Some(id)).await.unwrap();
+        assert_eq!(snapshot_texts(&directory).await.unwrap(), [("b".to_owned(), bytes::Bytes::from("x"))]);
+        assert_eq!(wipe(&directory).await.unwrap(), 2);
+        assert_eq!(storage.list("").await.unwrap().len(), 1);
+    }
+}
