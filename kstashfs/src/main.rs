@@ -1,6 +1,6 @@
 //! `kstashfs`: the daemon by itself, for fstab, systemd and pods. `kubectl kubestash mount` does the same from a kubeconfig's side.
 
-use std::{path::PathBuf, process::ExitCode, time::Duration};
+use std::{num::NonZeroUsize, path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::{Context as _, bail};
 use clap::Parser;
@@ -8,7 +8,7 @@ use kstashfs::{FileOptions, Forest, MountError, MountOptions, daemon};
 use kubestash::{
     api::find_repositories,
     repository::{Password, Repository, choose},
-    store::{Location, S3Options},
+    store::{Location, Provider, StoreOptions},
 };
 
 #[cfg(target_env = "musl")]
@@ -19,7 +19,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 #[derive(Debug, Parser)]
 #[command(name = "kstashfs", version)]
 struct Args {
-    /// The repository: a folder or s3://BUCKET/PREFIX
+    /// The repository: a folder, s3://BUCKET/PREFIX, gs://BUCKET/PREFIX or az://CONTAINER/PREFIX
     repo: String,
     /// Directory to mount on
     mountpoint: PathBuf,
@@ -44,6 +44,21 @@ struct Args {
     /// Region of the S3 bucket
     #[arg(long, env = "AWS_REGION")]
     s3_region: Option<String>,
+    /// Storage account of an az:// repository
+    #[arg(long, env = "AZURE_STORAGE_ACCOUNT")]
+    azure_account: Option<String>,
+    /// Endpoint of an Azure store that is not at ACCOUNT.blob.core.windows.net
+    #[arg(long, env = "AZURE_STORAGE_ENDPOINT")]
+    azure_endpoint: Option<String>,
+    /// PEM file of the authorities behind the store's certificate
+    #[arg(long, env = "AWS_CA_BUNDLE")]
+    cacert: Option<PathBuf>,
+    /// Do not check the store's certificate
+    #[arg(long)]
+    insecure_tls: bool,
+    /// Requests to the store at the same time
+    #[arg(long, env = "KUBESTASH_MAX_CONNECTIONS")]
+    max_connections: Option<NonZeroUsize>,
     /// Stay in the foreground
     #[arg(short, long)]
     foreground: bool,
@@ -90,20 +105,35 @@ fn run(args: &Args) -> anyhow::Result<ExitCode> {
     result.map(|()| ExitCode::SUCCESS)
 }
 
+/// Credentials come from the variables of the provider's own tools.
+fn store_options(args: &Args, location: &Location) -> anyhow::Result<StoreOptions> {
+    let Some(provider) = location.provider() else { return Ok(StoreOptions::default()) };
+    let found = StoreOptions::from_variables(provider, &|name| std::env::var(name).ok());
+    let mut options = found.with_context(|| format!("cannot use {location}"))?;
+    match provider {
+        Provider::S3 => {
+            options.endpoint = args.s3_endpoint.clone().or(options.endpoint);
+            options.region = args.s3_region.clone().or(options.region);
+        }
+        Provider::Azure => {
+            options.endpoint = args.azure_endpoint.clone().or(options.endpoint);
+            options.account = args.azure_account.clone().or(options.account);
+        }
+        Provider::Gcs => {}
+    }
+    if let Some(path) = &args.cacert {
+        options.ca_certificate = Some(std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?);
+    }
+    Ok(StoreOptions { insecure_tls: args.insecure_tls, max_connections: args.max_connections, ..options })
+}
+
 async fn serve(args: &Args) -> anyhow::Result<()> {
     // First what is quickly told: opening a repository takes a second of a core.
     let place = std::path::absolute(&args.mountpoint)?;
     kstashfs::check(&place)?;
     let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
-    let s3 = S3Options {
-        endpoint: args.s3_endpoint.clone(),
-        region: args.s3_region.clone(),
-        access_key_id: variable("AWS_ACCESS_KEY_ID"),
-        secret_access_key: variable("AWS_SECRET_ACCESS_KEY"),
-        session_token: variable("AWS_SESSION_TOKEN"),
-        ..S3Options::default()
-    };
-    let storage = Location::parse(&args.repo)?.open(&s3, false)?;
+    let location = Location::parse(&args.repo)?;
+    let storage = location.open(&store_options(args, &location)?, false)?;
     let mut found = find_repositories(&storage, args.directory.as_deref()).await?;
     let (Some((native, _)), true) = (found.pop(), found.is_empty()) else {
         bail!("{} holds no repository, or several: name one with --directory", args.repo);

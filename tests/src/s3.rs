@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use kubestash::store::{Location, S3Options, Store};
+use kubestash::store::{Credentials, Location, Store, StoreOptions};
 
 use crate::{cache_folder, watchdog::Watchdog};
 
@@ -97,12 +97,8 @@ impl S3Server {
 
     /// A store in its bucket.
     pub fn store(&self, prefix: &str) -> Store {
-        let options = S3Options {
-            endpoint: Some(self.endpoint()),
-            access_key_id: Some("testkey".to_owned()),
-            secret_access_key: Some("testsecret".to_owned()),
-            ..S3Options::default()
-        };
+        let credentials = Credentials::AccessKey { id: "testkey".to_owned(), secret: "testsecret".to_owned(), session_token: None };
+        let options = StoreOptions { endpoint: Some(self.endpoint()), credentials, ..StoreOptions::default() };
         Location::parse(&format!("s3://{BUCKET}/{prefix}")).unwrap().open(&options, true).unwrap()
     }
 

@@ -375,7 +375,7 @@ fn a_store_that_is_not_there() {
       cause: client error (Connect)
       cause: tcp connect error
       cause: Connection refused (os error 111)
-      hint: check that the store exists and is reachable from here; --repo names it, --s3-endpoint where it listens
+      hint: check that the store exists and is reachable from here; --repo names it, --s3-endpoint or --azure-endpoint where it listens
     "#);
     assert!(took < Duration::from_secs(25), "{took:?}");
 }
@@ -389,7 +389,7 @@ fn a_store_that_never_answers() {
     insta::assert_snapshot!(text.replace(&endpoint, "<endpoint>"), @r#"
     error: cannot open the repository at s3://bucket/cluster (endpoint <endpoint>)
       cause: s3://bucket/cluster/kstash/v1 did not answer within 20 s for config
-      hint: check that the store exists and is reachable from here; --repo names it, --s3-endpoint where it listens
+      hint: check that the store exists and is reachable from here; --repo names it, --s3-endpoint or --azure-endpoint where it listens
     "#);
     assert!(took < Duration::from_secs(30), "{took:?}");
 }

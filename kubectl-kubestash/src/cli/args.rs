@@ -1,9 +1,13 @@
 //! Flags of all commands: kubectl's own, and where the repository is.
 
-use std::path::PathBuf;
+use std::{num::NonZeroUsize, path::PathBuf};
 
+use anyhow::Context as _;
 use clap::{Args, ValueEnum};
-use kubestash::{cluster::ClusterArgs, store::S3Options};
+use kubestash::{
+    cluster::ClusterArgs,
+    store::{Location, Provider, StoreOptions},
+};
 
 /// How results are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -62,7 +66,7 @@ pub struct GlobalArgs {
     /// Print results only, no progress and no hints
     #[arg(short = 'q', long, global = true, help_heading = "Output")]
     pub quiet: bool,
-    /// Repository: a folder or s3://BUCKET/PREFIX [default: a folder below your home]
+    /// Repository: a folder, s3://BUCKET/PREFIX, gs://BUCKET/PREFIX or az://CONTAINER/PREFIX [default: a folder below your home]
     #[arg(long, global = true, env = "KUBESTASH_REPO", value_name = "PLACE", help_heading = "Repository")]
     pub repo: Option<String>,
     /// Directory in the storage, where it holds several repositories
@@ -77,12 +81,21 @@ pub struct GlobalArgs {
     /// Region of the S3 bucket
     #[arg(long, global = true, env = "AWS_REGION", value_name = "REGION", help_heading = "Repository")]
     pub s3_region: Option<String>,
-    /// PEM file of the authority behind the store's certificate
+    /// Storage account of an az:// repository
+    #[arg(long, global = true, env = "AZURE_STORAGE_ACCOUNT", value_name = "NAME", help_heading = "Repository")]
+    pub azure_account: Option<String>,
+    /// Endpoint of an Azure store that is not at ACCOUNT.blob.core.windows.net
+    #[arg(long, global = true, env = "AZURE_STORAGE_ENDPOINT", value_name = "URL", help_heading = "Repository")]
+    pub azure_endpoint: Option<String>,
+    /// PEM file of the authorities behind the store's certificate
     #[arg(long, global = true, env = "AWS_CA_BUNDLE", value_name = "FILE", help_heading = "Repository")]
     pub cacert: Option<PathBuf>,
     /// Do not check the store's certificate
     #[arg(long, global = true, help_heading = "Repository")]
     pub insecure_tls: bool,
+    /// Requests to the store at the same time [default: as many as there is work for]
+    #[arg(long, global = true, env = "KUBESTASH_MAX_CONNECTIONS", value_name = "NUMBER", help_heading = "Repository")]
+    pub max_connections: Option<NonZeroUsize>,
 }
 
 impl GlobalArgs {
@@ -103,24 +116,27 @@ impl GlobalArgs {
         }
     }
 
-    /// Settings of an S3 store; credentials come from AWS's usual variables.
-    pub fn s3(&self) -> anyhow::Result<S3Options> {
-        use anyhow::Context as _;
-
-        let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
-        let ca_certificate = match &self.cacert {
-            Some(path) if self.s3_endpoint.is_some() => Some(std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?),
-            _ => None,
-        };
-        Ok(S3Options {
-            endpoint: self.s3_endpoint.clone(),
-            region: self.s3_region.clone().or_else(|| variable("AWS_DEFAULT_REGION")),
-            access_key_id: variable("AWS_ACCESS_KEY_ID"),
-            secret_access_key: variable("AWS_SECRET_ACCESS_KEY"),
-            session_token: variable("AWS_SESSION_TOKEN"),
-            ca_certificate,
-            insecure_tls: self.insecure_tls,
-        })
+    /// Settings of a store; credentials come from the variables of its provider's own tools.
+    pub fn store_options(&self, location: &Location) -> anyhow::Result<StoreOptions> {
+        let max_connections = self.max_connections;
+        let Some(provider) = location.provider() else { return Ok(StoreOptions { max_connections, ..StoreOptions::default() }) };
+        let found = StoreOptions::from_variables(provider, &|name| std::env::var(name).ok());
+        let mut options = found.with_context(|| format!("cannot use {location}"))?;
+        match provider {
+            Provider::S3 => {
+                options.endpoint = self.s3_endpoint.clone().or(options.endpoint);
+                options.region = self.s3_region.clone().or(options.region);
+            }
+            Provider::Azure => {
+                options.endpoint = self.azure_endpoint.clone().or(options.endpoint);
+                options.account = self.azure_account.clone().or(options.account);
+            }
+            Provider::Gcs => {}
+        }
+        if let Some(path) = &self.cacert {
+            options.ca_certificate = Some(std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?);
+        }
+        Ok(StoreOptions { insecure_tls: self.insecure_tls, max_connections, ..options })
     }
 }
 

@@ -68,7 +68,7 @@ fn hint_of_store(error: &StoreError) -> Option<&'static str> {
         StoreError::Denied { .. } => Some("check the credentials and their rights: read, write, list and delete"),
         StoreError::Full { .. } => Some("free some space and run the command again; nothing stored before is lost"),
         StoreError::Timeout { .. } | StoreError::Other { .. } => {
-            Some("check that the store exists and is reachable from here; --repo names it, --s3-endpoint where it listens")
+            Some("check that the store exists and is reachable from here; --repo names it, --s3-endpoint or --azure-endpoint where it listens")
         }
         StoreError::NotFound { .. } | StoreError::TooShort { .. } | StoreError::TooLarge { .. } | StoreError::Unusable { .. } => None,
     }

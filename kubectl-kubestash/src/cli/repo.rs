@@ -80,12 +80,12 @@ impl CliContext {
     pub async fn repository(&self, create: bool) -> anyhow::Result<OpenRepository> {
         let place = self.place()?;
         let location = Location::parse(&place)?;
-        let endpoint = self.args.s3_endpoint.as_ref().filter(|_| matches!(location, Location::S3 { .. }));
-        let failed = || match endpoint {
+        let options = self.args.store_options(&location)?;
+        let failed = || match &options.endpoint {
             Some(endpoint) => format!("cannot open the repository at {place} (endpoint {endpoint})"),
             None => format!("cannot open the repository at {place}"),
         };
-        let storage = location.open(&self.args.s3()?, create).map_err(|error| match &location {
+        let storage = location.open(&options, create).map_err(|error| match &location {
             Location::Folder(path) if !path.exists() => {
                 hinted(format!("there is no repository at {place}"), "`kubectl kubestash backup` makes one on first use; --repo names another place")
             }

@@ -1,143 +1,151 @@
-//! Where a store is: a folder or a URL, and how to open it.
+//! Where a store is: a folder or a URL.
 
-use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
+use std::{fmt, path::PathBuf};
 
-use object_store::{BackoffConfig, Certificate, ClientOptions, RetryConfig, aws::AmazonS3Builder};
+use super::{Provider, Store, StoreError, StoreOptions, open};
 
-use super::{Store, StoreError};
-
-/// What an S3 store needs beside its URL. Nothing is read from the environment here: the caller decides where settings come from.
-#[derive(Clone, Default)]
-pub struct S3Options {
-    /// `https://minio.example.com:9000`; empty for AWS.
-    pub endpoint: Option<String>,
-    /// Defaults to `us-east-1`.
-    pub region: Option<String>,
-    /// Without a key pair the ambient credentials of the machine are used.
-    pub access_key_id: Option<String>,
-    /// Goes with the access key.
-    pub secret_access_key: Option<String>,
-    /// Of temporary credentials.
-    pub session_token: Option<String>,
-    /// PEM of the authority that signed the endpoint's certificate.
-    pub ca_certificate: Option<Vec<u8>>,
-    /// Accept any certificate.
-    pub insecure_tls: bool,
-}
-
-impl fmt::Debug for S3Options {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("S3Options").field("endpoint", &self.endpoint).field("region", &self.region).finish_non_exhaustive()
-    }
-}
-
-/// A parsed `--repo`.
+/// A parsed `--repo`, or the place that a BackupStorage names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Location {
     /// A folder on this machine.
     Folder(PathBuf),
-    /// `s3://bucket/prefix`.
-    S3 {
-        /// Bucket name.
+    /// `s3://bucket/prefix`, `gs://bucket/prefix`, `az://container/prefix`.
+    Bucket {
+        /// Who keeps it.
+        provider: Provider,
+        /// Name of the bucket or container.
         bucket: String,
-        /// Folder in the bucket, may be empty.
+        /// Folder in it, may be empty.
         prefix: String,
     },
 }
+
+const PLACES: &str = "name a folder, s3://BUCKET/PREFIX, gs://BUCKET/PREFIX or az://CONTAINER/PREFIX";
 
 impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Folder(path) => write!(f, "{}", path.display()),
-            Self::S3 { bucket, prefix } if prefix.is_empty() => write!(f, "s3://{bucket}"),
-            Self::S3 { bucket, prefix } => write!(f, "s3://{bucket}/{prefix}"),
+            Self::Bucket { provider, bucket, prefix } if prefix.is_empty() => write!(f, "{}://{bucket}", provider.scheme()),
+            Self::Bucket { provider, bucket, prefix } => write!(f, "{}://{bucket}/{prefix}", provider.scheme()),
         }
     }
 }
 
 impl Location {
-    /// Reads a folder, a `file://` URL or `s3://bucket/prefix`.
+    /// Reads a folder, a `file://` URL, `s3://bucket/prefix`, `gs://bucket/prefix` or `az://container/prefix`.
     ///
     /// # Errors
-    /// `Unusable` for other schemes and an empty bucket.
+    /// `Unusable` for other schemes and for an empty or impossible bucket.
     pub fn parse(text: &str) -> Result<Self, StoreError> {
-        let unusable = |reason: &str| StoreError::Unusable { store: text.to_owned(), reason: reason.to_owned() };
-        match text.split_once("://") {
-            None if text.is_empty() => Err(unusable("the place is empty; name a folder or s3://BUCKET/PREFIX")),
-            None => Ok(Self::Folder(PathBuf::from(text))),
-            Some(("file", path)) => Ok(Self::Folder(PathBuf::from(path))),
-            Some(("s3", rest)) => {
-                let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
-                if bucket.is_empty() {
-                    return Err(unusable("the bucket is missing; write s3://BUCKET/PREFIX"));
-                }
-                Ok(Self::S3 { bucket: bucket.to_owned(), prefix: prefix.trim_matches('/').to_owned() })
-            }
-            Some((scheme, _)) => Err(unusable(&format!("{scheme}:// is not supported; name a folder or s3://BUCKET/PREFIX"))),
+        let unusable = |reason: String| StoreError::Unusable { store: text.to_owned(), reason };
+        let provider = match text.split_once("://") {
+            None if text.is_empty() => return Err(unusable(format!("the place is empty; {PLACES}"))),
+            None => return Ok(Self::Folder(PathBuf::from(text))),
+            Some(("file", path)) => return Ok(Self::Folder(PathBuf::from(path))),
+            Some(("s3", _)) => Provider::S3,
+            Some(("gs", _)) => Provider::Gcs,
+            Some(("az", _)) => Provider::Azure,
+            Some((scheme, _)) => return Err(unusable(format!("{scheme}:// is not supported; {PLACES}"))),
+        };
+        let rest = text.split_once("://").map_or("", |(_, rest)| rest);
+        let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
+        Self::bucket(provider, bucket, prefix)
+    }
+
+    /// A folder in a bucket.
+    ///
+    /// # Errors
+    /// `Unusable` for a name that no bucket has.
+    pub fn bucket(provider: Provider, bucket: &str, prefix: &str) -> Result<Self, StoreError> {
+        let place = Self::Bucket { provider, bucket: bucket.to_owned(), prefix: prefix.trim_matches('/').to_owned() };
+        let what = if provider == Provider::Azure { "CONTAINER" } else { "BUCKET" };
+        let reason = if bucket.is_empty() {
+            format!("its {} is missing; write {}://{what}/PREFIX", what.to_lowercase(), provider.scheme())
+        } else if bucket.len() > 255 || !bucket.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-$".contains(&byte)) {
+            format!("no {} has such a name; write {}://{what}/PREFIX", what.to_lowercase(), provider.scheme())
+        } else {
+            return Ok(place);
+        };
+        Err(StoreError::Unusable { store: place.to_string(), reason })
+    }
+
+    /// Who keeps it; nobody for a folder.
+    pub fn provider(&self) -> Option<Provider> {
+        match self {
+            Self::Folder(_) => None,
+            Self::Bucket { provider, .. } => Some(*provider),
         }
     }
 
-    /// Opens the place; `create` makes a missing folder.
+    /// Opens the place; `create` makes a missing folder, and never a bucket. Asks the store nothing yet.
     ///
     /// # Errors
     /// `Unusable` when the folder or the settings do not fit.
-    pub fn open(&self, s3: &S3Options, create: bool) -> Result<Store, StoreError> {
-        match self {
-            Self::Folder(path) => Store::local(path, create),
-            Self::S3 { bucket, prefix } => open_s3(bucket, prefix, s3, self.to_string()),
-        }
+    pub fn open(&self, options: &StoreOptions, create: bool) -> Result<Store, StoreError> {
+        let store = match self {
+            Self::Folder(path) => Store::local(path, create)?,
+            Self::Bucket { provider, bucket, prefix } => {
+                let unusable = |reason| StoreError::Unusable { store: self.to_string(), reason };
+                Store::new(open::bucket(*provider, bucket, options).map_err(unusable)?, prefix, self.to_string())
+            }
+        };
+        Ok(store.limited_to(options.max_connections))
     }
-}
-
-fn open_s3(bucket: &str, prefix: &str, options: &S3Options, label: String) -> Result<Store, StoreError> {
-    let unusable = |reason: String| StoreError::Unusable { store: label.clone(), reason };
-    let mut client = ClientOptions::new()
-        .with_connect_timeout(Duration::from_secs(5))
-        .with_timeout(Duration::from_secs(60))
-        .with_allow_http(true)
-        .with_allow_invalid_certificates(options.insecure_tls);
-    if let Some(pem) = &options.ca_certificate {
-        let certificate = Certificate::from_pem(pem).map_err(|error| unusable(format!("the CA certificate cannot be read: {error}")))?;
-        client = client.with_root_certificate(certificate);
-    }
-    let mut builder = AmazonS3Builder::new()
-        .with_bucket_name(bucket)
-        .with_region(options.region.as_deref().unwrap_or("us-east-1"))
-        .with_client_options(client)
-        .with_retry(RetryConfig {
-            backoff: BackoffConfig { init_backoff: Duration::from_millis(100), max_backoff: Duration::from_secs(5), base: 2.0 },
-            max_retries: 6,
-            retry_timeout: Duration::from_secs(30),
-        });
-    if let Some(endpoint) = &options.endpoint {
-        builder = builder.with_endpoint(endpoint);
-    }
-    match (&options.access_key_id, &options.secret_access_key) {
-        (Some(id), Some(secret)) => builder = builder.with_access_key_id(id).with_secret_access_key(secret),
-        (None, None) => {}
-        _ => {
-            return Err(unusable("an access key id and a secret access key go together; only one is set".to_owned()));
-        }
-    }
-    if let Some(token) = &options.session_token {
-        builder = builder.with_token(token);
-    }
-    let inner = builder.build().map_err(|error| unusable(error.to_string()))?;
-    Ok(Store::new(Arc::new(inner), prefix, label))
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use super::super::Credentials;
     use super::*;
 
     #[test]
     fn places_parse_and_print() {
-        for (text, printed) in [("/a/b", "/a/b"), ("file:///a", "/a"), ("s3://b", "s3://b"), ("s3://b/p/q/", "s3://b/p/q")] {
+        for (text, printed) in [
+            ("/a/b", "/a/b"),
+            ("file:///a", "/a"),
+            ("s3://b", "s3://b"),
+            ("s3://b/p/q/", "s3://b/p/q"),
+            ("gs://b/p", "gs://b/p"),
+            ("az://c/p", "az://c/p"),
+        ] {
             assert_eq!(Location::parse(text).unwrap().to_string(), printed);
         }
-        for text in ["", "s3://", "s3:///p", "ftp://x"] {
+        for text in ["", "s3://", "s3:///p", "gs://a b/c", "az://user:key@host/c", "ftp://x"] {
             assert!(Location::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn settings_that_do_not_fit_are_told_without_secrets() {
+        let options = |change: &dyn Fn(&mut StoreOptions)| {
+            let credentials = Credentials::AccessKey { id: "id".into(), secret: "hush".into(), session_token: None };
+            let mut options = StoreOptions { credentials, ..StoreOptions::default() };
+            change(&mut options);
+            options
+        };
+        for (place, options, said) in [
+            ("s3://b", options(&|_| {}), ""),
+            ("s3://b", options(&|options| options.endpoint = Some("https://me:hush@host".into())), "must not hold a user or a password"),
+            ("s3://b", options(&|options| options.endpoint = Some("minio:9000".into())), "begins with http:// or https://"),
+            ("s3://b", options(&|options| options.ca_certificate = Some(b"hush".to_vec())), "the CA certificate cannot be read"),
+            ("gs://b", options(&|_| {}), "the credentials are not those of Google Cloud Storage"),
+            ("az://c", options(&|options| options.credentials = Credentials::AccountKey("aHVzaA==".into())), "its storage account is not named"),
+            (
+                "az://c",
+                options(&|options| {
+                    options.credentials = Credentials::AccountKey("aHVzaA==".into());
+                    options.account = Some("shop".into());
+                }),
+                "",
+            ),
+            ("az://c", options(&|options| options.account = Some("a/b".into())), "no storage account has such a name"),
+        ] {
+            match Location::parse(place).unwrap().open(&options, false) {
+                Ok(store) => assert_eq!((said, store.label()), ("", place)),
+                Err(error) => assert!(!said.is_empty() && error.to_string().contains(said) && !format!("{error:?}").contains("hush"), "{error:?}"),
+            }
         }
     }
 }

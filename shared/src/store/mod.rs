@@ -1,20 +1,26 @@
-//! Object stores behind one contract: a local folder, S3, memory.
+//! Object stores behind one contract: a local folder, S3, Google Cloud Storage, Azure, memory.
 //!
 //! The promise: an object is seen whole or not at all; deleting what is absent succeeds; [`Store::put_new`] never replaces anything;
 //! every call ends within its deadline; every error names the store and the object.
 
+mod error;
 #[cfg(any(test, feature = "test-faults"))]
 pub mod faults;
 mod location;
+mod open;
+mod options;
 
-use std::{ops::Range, sync::Arc, time::Duration};
+use std::{num::NonZeroUsize, ops::Range, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures::TryStreamExt as _;
 use jiff::Timestamp;
 use object_store::{ObjectStore, ObjectStoreExt as _, PutMode, PutPayload, path::Path};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
-pub use location::{Location, S3Options};
+pub use error::StoreError;
+pub use location::Location;
+pub use options::{Credentials, OptionsError, Provider, StoreOptions};
 
 /// Longest time for one call, retries included.
 const DEADLINE: Duration = Duration::from_secs(90);
@@ -31,6 +37,8 @@ pub struct Store {
     /// As a user would name it.
     label: String,
     deadline: Duration,
+    /// One permit for each request that may be under way.
+    turns: Option<Arc<Semaphore>>,
     #[cfg(any(test, feature = "test-faults"))]
     faults: faults::Faults,
 }
@@ -61,96 +69,6 @@ pub enum Created {
     AlreadyThere,
 }
 
-/// A call to a store that did not succeed.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// There is no such object.
-    #[error("{store} has no object {key}")]
-    NotFound {
-        /// The store as the user named it.
-        store: String,
-        /// The object.
-        key: String,
-    },
-    /// The store refuses these credentials, or the folder these rights.
-    #[error("{store} denies access to {key}")]
-    Denied {
-        /// The store as the user named it.
-        store: String,
-        /// The object.
-        key: String,
-        /// What the store said.
-        #[source]
-        source: object_store::Error,
-    },
-    /// No space left.
-    #[error("{store} is full: cannot write {key}")]
-    Full {
-        /// The store as the user named it.
-        store: String,
-        /// The object.
-        key: String,
-    },
-    /// No answer in time.
-    #[error("{store} did not answer within {seconds} s for {key}")]
-    Timeout {
-        /// The store as the user named it.
-        store: String,
-        /// The object.
-        key: String,
-        /// The deadline.
-        seconds: u64,
-    },
-    /// Anything else.
-    #[error("{store} failed for {key}")]
-    Other {
-        /// The store as the user named it.
-        store: String,
-        /// The object.
-        key: String,
-        /// What the store said.
-        #[source]
-        source: object_store::Error,
-    },
-    /// The object ends before the wanted part.
-    #[error("{key} in {store} has only {size} bytes: it was cut off")]
-    TooShort {
-        /// The store as the user named it.
-        store: String,
-        /// The object.
-        key: String,
-        /// Its length.
-        size: u64,
-    },
-    /// The object is larger than any of its kind.
-    #[error("{key} in {store} has {size} bytes, above the maximum of {maximum}")]
-    TooLarge {
-        /// The store as the user named it.
-        store: String,
-        /// The object.
-        key: String,
-        /// Its length.
-        size: u64,
-        /// The largest length that is read.
-        maximum: u64,
-    },
-    /// The place itself cannot be used.
-    #[error("cannot use {store}: {reason}")]
-    Unusable {
-        /// The store as the user named it.
-        store: String,
-        /// Why, and what to do.
-        reason: String,
-    },
-}
-
-impl StoreError {
-    /// Whether the object is simply not there.
-    pub fn is_not_found(&self) -> bool {
-        matches!(self, Self::NotFound { .. })
-    }
-}
-
 impl Store {
     pub(crate) fn new(inner: Arc<dyn ObjectStore>, prefix: &str, label: impl Into<String>) -> Self {
         let prefix = prefix.trim_matches('/');
@@ -159,6 +77,7 @@ impl Store {
             prefix: if prefix.is_empty() { String::new() } else { format!("{prefix}/") },
             label: label.into(),
             deadline: DEADLINE,
+            turns: None,
             #[cfg(any(test, feature = "test-faults"))]
             faults: faults::Faults::default(),
         }
@@ -185,6 +104,21 @@ impl Store {
         Ok(Self::new(Arc::new(inner), "", folder.display().to_string()))
     }
 
+    /// At most so many requests at the same time, of all clones together.
+    #[must_use]
+    pub fn limited_to(self, requests: Option<NonZeroUsize>) -> Self {
+        Self { turns: requests.map(|requests| Arc::new(Semaphore::new(requests.get().min(Semaphore::MAX_PERMITS)))), ..self }
+    }
+
+    /// Waiting for a turn does not count against the deadline of a call: those before it have deadlines of their own.
+    async fn turn(&self) -> Option<SemaphorePermit<'_>> {
+        match &self.turns {
+            // It is never closed.
+            Some(turns) => turns.acquire().await.ok(),
+            None => None,
+        }
+    }
+
     /// The part of this store below a folder.
     #[must_use]
     pub fn sub(&self, folder: &str) -> Self {
@@ -205,18 +139,7 @@ impl Store {
     }
 
     fn failed(&self, key: &str, source: object_store::Error) -> StoreError {
-        let (store, key) = (self.label.clone(), key.to_owned());
-        match source {
-            object_store::Error::NotFound { .. } => StoreError::NotFound { store, key },
-            source @ (object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. }) => {
-                StoreError::Denied { store, key, source }
-            }
-            source if io_kind(&source) == Some(std::io::ErrorKind::StorageFull) => StoreError::Full { store, key },
-            source if matches!(io_kind(&source), Some(std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem)) => {
-                StoreError::Denied { store, key, source }
-            }
-            source => StoreError::Other { store, key, source },
-        }
+        StoreError::of(self.label.clone(), key.to_owned(), source)
     }
 
     async fn timed<T>(&self, key: &str, call: impl Future<Output = object_store::Result<T>>) -> Result<T, StoreError> {
@@ -224,6 +147,7 @@ impl Store {
     }
 
     async fn within<T>(&self, deadline: Duration, key: &str, call: impl Future<Output = object_store::Result<T>>) -> Result<T, StoreError> {
+        let _turn = self.turn().await;
         match tokio::time::timeout(deadline, call).await {
             Ok(result) => result.map_err(|source| self.failed(key, source)),
             Err(_) => Err(StoreError::Timeout { store: self.label.clone(), key: key.to_owned(), seconds: deadline.as_secs() }),
@@ -327,6 +251,7 @@ impl Store {
         self.faults.before_write(&self.label, key).await?;
         let path = self.path(key);
         let call = self.inner.put_opts(&path, PutPayload::from(content), PutMode::Create.into());
+        let _turn = self.turn().await;
         match tokio::time::timeout(self.deadline, call).await {
             Ok(Ok(_)) => Ok(Created::New),
             Ok(Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. })) => Ok(Created::AlreadyThere),
@@ -383,17 +308,6 @@ impl Store {
             Err(error) => Err(error),
         }
     }
-}
-
-fn io_kind(error: &object_store::Error) -> Option<std::io::ErrorKind> {
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    while let Some(error) = cause {
-        if let Some(io) = error.downcast_ref::<std::io::Error>() {
-            return Some(io.kind());
-        }
-        cause = error.source();
-    }
-    None
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use kubestash::{
     object::KindInfo,
     repository::{BackupOptions, ClusterId, CommitInfo, KeyCost, Password, Repository, Root},
-    store::{Location, S3Options},
+    store::{Location, StoreOptions},
 };
 
 use super::{
@@ -63,7 +63,7 @@ fn back_up(stage: &Stage, repository: &Repository, kinds: &Listed, name: &str, p
 pub fn figures(stage: &Stage) -> anyhow::Result<Vec<Figure>> {
     let folder = stage.path("corpus-repository");
     let place = folder.to_str().context("the folder's name is not UTF-8")?;
-    let store = Location::parse(place)?.open(&S3Options::default(), true)?;
+    let store = Location::parse(place)?.open(&StoreOptions::default(), true)?;
     let repository = stage.wait(Repository::init(store, &Password::generate()?, KeyCost::default(), "bench", Timestamp::now()))?;
     let corpus = stage.corpus();
 
