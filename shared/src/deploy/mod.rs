@@ -1,10 +1,13 @@
 //! What is installed into a cluster. `make generate` writes it into `deploy/`, `kubectl kubestash install` applies it.
 
 pub mod addon;
+mod crds;
 pub mod operator;
 pub mod rbac;
 
 use serde_json::{Value, json};
+
+pub use crds::crds;
 
 /// Name of the operator's objects.
 pub const NAME: &str = "kubestash-operator";

@@ -1,0 +1,77 @@
+//! `RetentionPolicy`: which Snapshots stay.
+
+use kube::CustomResource;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::usage_policy::UsagePolicy;
+
+/// Which Snapshots stay and which are removed.
+#[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[kube(
+    group = "storage.kubestash.com",
+    version = "v1alpha1",
+    kind = "RetentionPolicy",
+    plural = "retentionpolicies",
+    namespaced,
+    category = "kubestash",
+    category = "appscode",
+    derive = "PartialEq",
+    derive = "Default",
+    doc = "Which Snapshots stay and which are removed.",
+    printcolumn = r#"{"name": "Max-Retention-Period", "type": "string", "jsonPath": ".spec.maxRetentionPeriod"}"#,
+    printcolumn = r#"{"name": "Default", "type": "boolean", "jsonPath": ".spec.default"}"#,
+    printcolumn = r#"{"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}"#
+)]
+#[serde(rename_all = "camelCase")]
+pub struct RetentionPolicySpec {
+    /// Age from which on Snapshots are removed: numbers with the units `y`, `mo`, `w`, `d`, `h` and `m`, such as `30d` or `1y6mo`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_retention_period: Option<String>,
+    /// Which namespaces may use the policy; its own if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage_policy: Option<UsagePolicy>,
+    /// How many successful Snapshots stay; all if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub successful_snapshots: Option<SuccessfulSnapshots>,
+    /// How many failed Snapshots stay.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed_snapshots: Option<FailedSnapshots>,
+    /// Whether backups that name no policy use this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default: Option<bool>,
+}
+
+/// How many successful Snapshots stay. A Snapshot stays if any of the counts keeps it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SuccessfulSnapshots {
+    /// The newest ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last: Option<i32>,
+    /// The newest of each of the latest hours that have one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hourly: Option<i32>,
+    /// The newest of each of the latest days that have one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub daily: Option<i32>,
+    /// The newest of each of the latest weeks that have one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weekly: Option<i32>,
+    /// The newest of each of the latest months that have one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub monthly: Option<i32>,
+    /// The newest of each of the latest years that have one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub yearly: Option<i32>,
+}
+
+/// How many failed Snapshots stay.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct FailedSnapshots {
+    /// The newest ones.
+    #[schemars(extend("default" = 1))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last: Option<i32>,
+}

@@ -1,0 +1,114 @@
+//! Helpers for the schemas and the reading of embedded Kubernetes types.
+
+use std::collections::BTreeMap;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, de::DeserializeOwned};
+use serde_json::Value;
+
+/// Parameters of a task or a hook: strings, and as a courtesy booleans and numbers. See [`parameter_text`].
+pub type Params = BTreeMap<String, Value>;
+
+/// The schema of a Kubernetes type without its descriptions: with them a definition would outgrow what `kubectl apply` can store beside it.
+pub(crate) fn embedded<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
+    let mut value = generator.subschema_for::<T>().to_value();
+    strip_descriptions(&mut value);
+    Schema::try_from(value).unwrap_or_default()
+}
+
+/// Below `properties` stand names, elsewhere keywords: a property that is called `description` stays.
+fn strip_descriptions(schema: &mut Value) {
+    match schema {
+        Value::Object(keywords) => {
+            keywords.remove("description");
+            for (keyword, below) in keywords.iter_mut() {
+                match (keyword.as_str(), below) {
+                    ("properties", Value::Object(properties)) => properties.values_mut().for_each(strip_descriptions),
+                    ("default" | "enum", _) => {}
+                    (_, below) => strip_descriptions(below),
+                }
+            }
+        }
+        Value::Array(schemas) => schemas.iter_mut().for_each(strip_descriptions),
+        _ => {}
+    }
+}
+
+/// An object whose fields nobody looks at before they are used.
+pub(crate) fn anything(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "object", "x-kubernetes-preserve-unknown-fields": true})
+}
+
+/// Reads a Kubernetes type whose quantities may be numbers: `cpu: 1` is what people write, the API server stores it so, and one object that
+/// cannot be read would hide all others of its kind from a watch.
+pub(crate) fn lenient<'de, D: Deserializer<'de>, T: DeserializeOwned>(deserializer: D) -> Result<T, D::Error> {
+    let mut value = Value::deserialize(deserializer)?;
+    if let Ok(read) = T::deserialize(&value) {
+        return Ok(read);
+    }
+    quantities_as_text(&mut value);
+    serde_json::from_value(value).map_err(serde::de::Error::custom)
+}
+
+fn quantities_as_text(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            for (name, below) in fields.iter_mut() {
+                match (name.as_str(), below) {
+                    ("limits" | "requests" | "capacity" | "allocatedResources", Value::Object(amounts)) => {
+                        amounts.values_mut().for_each(number_as_text);
+                    }
+                    ("sizeLimit" | "divisor", below) => number_as_text(below),
+                    (_, below) => quantities_as_text(below),
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(quantities_as_text),
+        _ => {}
+    }
+}
+
+fn number_as_text(value: &mut Value) {
+    if let Value::Number(number) = value {
+        *value = Value::String(number.to_string());
+    }
+}
+
+/// A parameter as the text that programs get. Lists, objects and null are no parameters.
+pub fn parameter_text(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Bool(_) | Value::Number(_) => Some(value.to_string()),
+        Value::Null | Value::Array(_) | Value::Object(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::core::v1::ResourceRequirements;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn quantities_may_be_numbers() {
+        let read: ResourceRequirements = lenient(json!({"limits": {"cpu": 1, "memory": "1Gi"}, "requests": {"cpu": 0.5}})).unwrap();
+        assert_eq!(serde_json::to_value(read).unwrap(), json!({"limits": {"cpu": "1", "memory": "1Gi"}, "requests": {"cpu": "0.5"}}));
+        assert!(lenient::<_, ResourceRequirements>(json!({"limits": 3})).is_err());
+    }
+
+    #[test]
+    fn parameters_are_text() {
+        assert_eq!(parameter_text(&json!("a")).as_deref(), Some("a"));
+        assert_eq!(parameter_text(&json!(true)).as_deref(), Some("true"));
+        assert_eq!(parameter_text(&json!(5)).as_deref(), Some("5"));
+        assert_eq!(parameter_text(&json!([1])), None);
+    }
+
+    #[test]
+    fn a_property_called_description_stays() {
+        let mut schema = json!({"description": "x", "properties": {"description": {"type": "string", "description": "y"}}});
+        strip_descriptions(&mut schema);
+        assert_eq!(schema, json!({"properties": {"description": {"type": "string"}}}));
+    }
+}
