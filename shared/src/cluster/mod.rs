@@ -66,6 +66,7 @@ pub enum ConnectError {
 #[derive(Clone)]
 pub struct Cluster {
     client: kube::Client,
+    patient: kube::Client,
     default_namespace: String,
     context: String,
     server: String,
@@ -131,19 +132,26 @@ impl Cluster {
         if args.as_uid.is_some() {
             config.auth_info.impersonate_uid.clone_from(&args.as_uid);
         }
-        // Our own retries know which requests may be repeated; compression costs more than it saves near the server.
-        config.default_retry = false;
+        // Compression costs more than it saves near the server.
         config.disable_compression = true;
+        let patient = kube::Client::try_from(config.clone()).map_err(config_error)?;
+        // Our own retries know which requests may be repeated.
+        config.default_retry = false;
         config.read_timeout = None;
         let default_namespace = args.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
         let server = config.cluster_url.to_string().trim_end_matches('/').to_owned();
         let client = kube::Client::try_from(config).map_err(config_error)?;
-        Ok(Self { client, default_namespace, context, server })
+        Ok(Self { client, patient, default_namespace, context, server })
     }
 
     /// A connection over a given client, for tests.
     pub fn from_client(client: kube::Client) -> Self {
-        Self { client, default_namespace: "default".to_owned(), context: "test".to_owned(), server: "test".to_owned() }
+        Self { patient: client.clone(), client, default_namespace: "default".to_owned(), context: "test".to_owned(), server: "test".to_owned() }
+    }
+
+    /// A client for typed objects, which asks again when the API server is busy.
+    pub fn client(&self) -> kube::Client {
+        self.patient.clone()
     }
 
     /// The namespace of `-n`, of the context, or `default`.

@@ -1,5 +1,7 @@
 //! What the operator and its Jobs think: parameters, variables, the Jobs to make. Pure: no client, no clock.
 
+pub mod job;
 pub mod names;
+pub mod objects;
 pub mod parameters;
 pub mod variables;

@@ -1,0 +1,54 @@
+//! `cleanup`: erase what a deleted object leaves in a storage, as its deletion policy says.
+
+use clap::Args;
+use kube::ResourceExt as _;
+use kubestash::{
+    api::{BackupStorage, Snapshot},
+    backend,
+    cluster::Cluster,
+};
+
+use crate::{
+    cli::exit,
+    resources::{namespaced, storage::open},
+};
+
+/// Erase a snapshot, a repository or a whole storage
+#[derive(Debug, Args)]
+pub struct CleanupArgs {
+    /// Name of the BackupStorage, which is in the namespace of the Pod
+    #[arg(long)]
+    storage: String,
+    /// Directory of a repository; without it, everything below the storage's prefix is erased
+    #[arg(long)]
+    path: Option<String>,
+    /// Name of a Snapshot in the directory; without it, the whole directory is erased
+    #[arg(long, requires = "path", requires = "snapshot_id")]
+    snapshot: Option<String>,
+    /// Its id
+    #[arg(long)]
+    snapshot_id: Option<String>,
+}
+
+pub async fn run(args: &CleanupArgs, cluster: &Cluster, namespace: &str) -> anyhow::Result<u8> {
+    let client = cluster.client();
+    let storage = namespaced::<BackupStorage>(&client, namespace).get(&args.storage).await?;
+    let store = open(&client, &storage).await?;
+    match (&args.path, &args.snapshot) {
+        (Some(path), Some(name)) => {
+            let id = args.snapshot_id.as_deref().and_then(|id| id.parse().ok());
+            backend::remove_snapshot(&store.sub(path), name, id).await?;
+            tracing::info!("erased the snapshot {name}");
+        }
+        (Some(path), None) => {
+            let removed = backend::wipe(&store.sub(path)).await?;
+            backend::unregister(&store, path).await?;
+            tracing::info!("erased {removed} objects of {path}");
+        }
+        _ => {
+            let removed = backend::wipe(&store).await?;
+            tracing::info!("erased {removed} objects");
+        }
+    }
+    Ok(exit::OK)
+}

@@ -1,0 +1,103 @@
+//! What a backup tells of itself in the status of a Snapshot. Pure.
+
+use kubestash::{
+    api::{
+        COMPONENT, Component, ComponentPhase, Condition, Driver, KStashStats, MAX_NOT_READ, NATIVE_PATH, NotRead, Snapshot, conditions,
+        conditions::reason, format_size, go_duration, set_condition,
+    },
+    repository::{KindOutcome, Root},
+};
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+/// A component of our driver, which is in a phase.
+pub fn component(phase: ComponentPhase) -> Component {
+    Component { path: Some(NATIVE_PATH.to_owned()), phase: Some(phase), driver: Some(Driver::KStash), ..Component::default() }
+}
+
+/// One that is being written.
+pub fn running(objects: u64) -> Component {
+    Component { kstash_stats: Some(KStashStats { objects: Some(number(objects)), ..KStashStats::default() }), ..component(ComponentPhase::Running) }
+}
+
+/// One that was not written.
+pub fn failed(error: &str, milliseconds: u64) -> Component {
+    let duration = Some(go_duration(milliseconds));
+    // No data of this snapshot is there that could be damaged, and none that has a size.
+    Component { error: Some(error.to_owned()), duration, integrity: Some(true), size: Some(format_size(0)), ..component(ComponentPhase::Failed) }
+}
+
+/// One that stands in the repository, which holds so many bytes in all.
+pub fn succeeded(root: &Root, repository_bytes: u64) -> Component {
+    let stats = root.stats;
+    let kinds = root.kinds.iter().filter(|kind| matches!(kind.outcome, KindOutcome::Read { objects, .. } if objects > 0)).count();
+    let not_read = crate::commands::gaps(root).into_iter().take(MAX_NOT_READ).map(|(resource, reason)| NotRead { resource, reason });
+    Component {
+        size: Some(format_size(repository_bytes)),
+        duration: Some(go_duration(root.duration_ms)),
+        integrity: Some(true),
+        kstash_stats: Some(KStashStats {
+            objects: Some(number(stats.objects)),
+            new: Some(number(stats.new)),
+            changed: Some(number(stats.changed)),
+            unchanged: Some(number(stats.unchanged)),
+            removed: None,
+            kinds: i64::try_from(kinds).ok(),
+            not_read: not_read.collect(),
+            stored_bytes: Some(number(stats.stored_bytes)),
+            logical_bytes: Some(number(stats.logical_bytes)),
+            resource_version: root.resource_version.clone(),
+        }),
+        ..component(ComponentPhase::Succeeded)
+    }
+}
+
+fn number(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+/// `BackupPartial`, of a snapshot that lacks something.
+pub fn partial(root: &Root) -> Option<Condition> {
+    let gaps = crate::commands::gaps(root);
+    if gaps.is_empty() {
+        return None;
+    }
+    let names: Vec<&str> = gaps.iter().take(10).map(|(name, _)| name.as_str()).collect();
+    let more = gaps.len().saturating_sub(names.len());
+    let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+    let message = format!("Not read: {}{more}; status.components.{COMPONENT}.kstashStats.notRead says why.", names.join(", "));
+    Some(Condition::new(conditions::BACKUP_PARTIAL, true, reason::SOME_KINDS_NOT_READ, message))
+}
+
+/// `SnapshotMetadataUploaded`.
+pub fn uploaded(done: Result<(), String>) -> Condition {
+    match done {
+        Ok(()) => Condition::new(
+            conditions::SNAPSHOT_METADATA_UPLOADED,
+            true,
+            reason::SUCCESSFULLY_UPLOADED_SNAPSHOT_METADATA,
+            "Metadata uploaded to backend successfully",
+        ),
+        Err(error) => Condition::new(conditions::SNAPSHOT_METADATA_UPLOADED, false, reason::FAILED_TO_UPLOAD_SNAPSHOT_METADATA, error),
+    }
+}
+
+/// Puts a component and conditions into a Snapshot, and computes what follows from them.
+pub fn note(snapshot: &mut Snapshot, component: Component, news: impl IntoIterator<Item = Condition>, now: Timestamp) {
+    let status = snapshot.status.get_or_insert_default();
+    status.total_components = Some(1);
+    status.components.insert(COMPONENT.to_owned(), component);
+    for condition in news {
+        set_condition(&mut status.conditions, condition, now);
+    }
+    settle(snapshot, now);
+}
+
+/// Computes size, integrity and phase anew.
+pub fn settle(snapshot: &mut Snapshot, now: Timestamp) {
+    let status = snapshot.status.get_or_insert_default();
+    status.size = status.compute_size();
+    status.integrity = status.compute_integrity();
+    status.phase = Some(status.compute_phase());
+    status.last_update_time = Some(Time(now));
+}

@@ -1,0 +1,207 @@
+//! `restore`: what the Function `kubedump-restore` runs.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Instant,
+};
+
+use anyhow::Context as _;
+use clap::Args;
+use jiff::Timestamp;
+use kube::Client;
+use kubestash::{
+    api::{
+        self, COMPONENT, MAX_FAILURES, RestoreComponentStatus, RestoreCounts, RestoreFailure, RestorePhase, RestoreProgress, RestoreSession,
+        Snapshot, go_duration,
+    },
+    cluster::{Cluster, Kind},
+    object::KindInfo,
+    repository::SnapshotId,
+    restore::{
+        Progress, Report, Selection, Source,
+        apply::{self, Mode, Patience},
+        observe,
+        plan::{Existing, Options, Served, plan},
+    },
+    session::parameters::{boolean, mapping},
+};
+
+use super::{every_ten_seconds, filters::FilterFlags, on_termination, target::Target};
+use crate::{
+    cli::exit,
+    resources::{namespaced, outcome::one_line, status::update_status},
+};
+
+/// Restore a Snapshot as a RestoreSession says
+#[derive(Debug, Args)]
+pub struct RestoreArgs {
+    /// Name of the RestoreSession
+    #[arg(long)]
+    restoresession: String,
+    /// Name of the Snapshot
+    #[arg(long)]
+    snapshot: String,
+    #[command(flatten)]
+    filters: FilterFlags,
+    /// Whether to bring existing objects to the snapshot's state
+    #[arg(long, default_value = "")]
+    override_resources: String,
+    /// Storage classes to replace, as old=new
+    #[arg(long, default_value = "")]
+    storage_class_mappings: String,
+    /// Whether to restore PersistentVolumes
+    #[arg(long, default_value = "")]
+    restore_pvs: String,
+    /// Accepted from KubeStash: one pass in the right order needs no others
+    #[arg(long, default_value = "")]
+    max_iterations: String,
+}
+
+pub async fn run(args: &RestoreArgs, cluster: &Cluster, namespace: &str) -> anyhow::Result<u8> {
+    let client = cluster.client();
+    let started = Instant::now();
+    let session = namespaced::<RestoreSession>(&client, namespace).get(&args.restoresession).await?;
+    let done = restore(args, cluster, &session, namespace).await;
+    let milliseconds = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let status = match &done {
+        Ok(report) => finished(report, milliseconds),
+        Err(error) => {
+            tracing::error!("{}", one_line(error));
+            RestoreComponentStatus {
+                phase: Some(RestorePhase::Failed),
+                error: Some(one_line(error)),
+                duration: Some(go_duration(milliseconds)),
+                ..RestoreComponentStatus::default()
+            }
+        }
+    };
+    let succeeded = status.phase == Some(RestorePhase::Succeeded);
+    note(&client, namespace, &args.restoresession, status).await?;
+    Ok(if succeeded { exit::OK } else { exit::ERROR })
+}
+
+async fn restore(args: &RestoreArgs, cluster: &Cluster, session: &RestoreSession, namespace: &str) -> anyhow::Result<Report> {
+    let client = cluster.client();
+    let data = session.spec.data_source.clone().context("spec.dataSource is missing")?;
+    let place = data.namespace_or(namespace);
+    let snapshot = namespaced::<Snapshot>(&client, place).get(&args.snapshot).await.with_context(|| format!("cannot read Snapshot {place}/{}", args.snapshot))?;
+    let repository = namespaced::<api::Repository>(&client, place).get(&snapshot.spec.repository).await?;
+    let secret = data.encryption_secret.as_ref().map(|secret| secret.resolved(namespace));
+    let target = Target::open(&client, repository, secret.as_ref()).await?;
+    let id: SnapshotId = snapshot.spec.snapshot_id.parse().with_context(|| format!("Snapshot {place}/{} has no id of ours", args.snapshot))?;
+    let list = target.data.snapshots().await?;
+    let root = list.roots.into_iter().find(|root| root.id == id);
+    let root = root.with_context(|| format!("the repository holds no data of Snapshot {place}/{}; it was removed, or its backup failed", args.snapshot))?;
+    let same_cluster = cluster.identity().await?.uid == root.cluster.uid;
+    let stored = target.data.open_snapshot(&root).await?;
+    let discovery = cluster.discover().await?;
+
+    let parameters = args.filters.parameters();
+    let filters = parameters.restore(boolean("RestorePVs", &args.restore_pvs)?)?;
+    // A kind of the snapshot may be one that this cluster does not serve yet.
+    let kinds: Vec<Kind> = stored
+        .catalog()
+        .kinds()
+        .map(|own| discovery.kind(&own.info.group_resource()).cloned().unwrap_or_else(|| unserved(&own.info)))
+        .collect();
+    let labels = Some(parameters.label_selector.trim()).filter(|selector| !selector.is_empty()).map(str::parse).transpose()?;
+    let selection = Selection::default().filters(&filters, &kinds)?.labels(labels);
+    let overrides = boolean("OverrideResources", &args.override_resources)?;
+    let options = Options {
+        existing: if overrides { Existing::Update } else { Existing::Skip },
+        force: overrides,
+        same_cluster,
+        keep_addresses: None,
+        show_secrets: false,
+        storage_classes: mapping("StorageClassMappings", &args.storage_class_mappings)?,
+    };
+    let source = Source::Snapshot(stored);
+    let plan = plan(&observe(&source, &selection, cluster, Served::from(&discovery), &options).await?, &options);
+    let (stop, progress) = (Arc::new(AtomicBool::new(false)), Arc::new(Progress::default()));
+    let stopped = Arc::clone(&stop);
+    on_termination(move || stopped.store(true, Ordering::Relaxed));
+    let (shown, name, own) = (Arc::clone(&progress), args.restoresession.clone(), namespace.to_owned());
+    let started = Instant::now();
+    let _reporter = every_ten_seconds(move || {
+        let status = running(&shown, started.elapsed().as_secs());
+        let (client, name, own) = (client.clone(), name.clone(), own.clone());
+        async move {
+            if let Err(error) = note(&client, &own, &name, status).await {
+                tracing::warn!("the progress cannot be told: {}", one_line(&error));
+            }
+        }
+    });
+    Ok(apply::apply(Arc::new(plan), source, cluster.clone(), Mode::Write, Patience::default(), stop, progress).await)
+}
+
+fn unserved(info: &KindInfo) -> Kind {
+    Kind {
+        info: info.clone(),
+        verbs: Vec::new(),
+        short_names: Vec::new(),
+        singular: info.kind.to_lowercase(),
+        served_versions: Vec::new(),
+        has_status: false,
+    }
+}
+
+async fn note(client: &Client, namespace: &str, name: &str, component: RestoreComponentStatus) -> anyhow::Result<()> {
+    update_status(&namespaced(client, namespace), name, |session: &mut RestoreSession| {
+        let status = session.status.get_or_insert_default();
+        let ended = status.components.get(COMPONENT).and_then(|own| own.phase).is_some_and(RestorePhase::is_completed);
+        if !ended {
+            status.total_components = Some(1);
+            status.components.insert(COMPONENT.to_owned(), component.clone());
+            status.phase = Some(status.compute_phase());
+        }
+    })
+    .await?;
+    Ok(())
+}
+
+fn running(progress: &Progress, seconds: u64) -> RestoreComponentStatus {
+    let (done, total) = (progress.done.load(Ordering::Relaxed), progress.total.load(Ordering::Relaxed));
+    RestoreComponentStatus {
+        phase: Some(RestorePhase::Running),
+        progress: Some(RestoreProgress {
+            seconds_elapsed: i64::try_from(seconds).ok(),
+            percent_done: Some(format!("{:.2}", if total == 0 { 0.0 } else { 100.0 * done as f64 / total as f64 })),
+            total_files: i64::try_from(total).ok(),
+            files_done: i64::try_from(done).ok(),
+            ..RestoreProgress::default()
+        }),
+        ..RestoreComponentStatus::default()
+    }
+}
+
+/// The end of a restore: what was done, and of what was not, as much as a status may hold.
+fn finished(report: &Report, milliseconds: u64) -> RestoreComponentStatus {
+    let number = |count: u64| i64::try_from(count).ok();
+    let skipped: u64 = report.skipped.values().sum::<u64>() + report.unchanged;
+    let total = report.created + report.updated + skipped + report.failed + report.not_attempted;
+    let failures = report.failures.iter().take(MAX_FAILURES);
+    let error = if report.not_attempted > 0 {
+        Some(format!("stopped before {} of {total} objects; a new RestoreSession goes on from here", report.not_attempted))
+    } else {
+        let causes: Vec<String> = report.causes.iter().take(3).map(|group| format!("{} objects: {}", group.count, group.cause)).collect();
+        (report.failed > 0).then(|| format!("{} of {total} objects were not restored: {}", report.failed, causes.join("; ")))
+    };
+    RestoreComponentStatus {
+        phase: Some(if report.is_complete() { RestorePhase::Succeeded } else { RestorePhase::Failed }),
+        duration: Some(go_duration(milliseconds)),
+        error,
+        counts: Some(RestoreCounts {
+            created: number(report.created),
+            updated: number(report.updated),
+            recreated: Some(0),
+            skipped: number(skipped),
+            failed: number(report.failed),
+            total: number(total),
+        }),
+        failures: failures.map(|failure| RestoreFailure { object: failure.object.clone(), reason: failure.cause.clone() }).collect(),
+        progress: None,
+    }
+}

@@ -1,0 +1,100 @@
+//! What became of preparing storages and repositories, as their conditions tell it.
+
+use kube::ResourceExt as _;
+use kubestash::api::{
+    BackupStorage, Condition, Repository, RepositoryEntry, TypedObjectReference, conditions,
+    conditions::reason,
+    set_condition,
+};
+use kubestash::{object::yaml, repository::RepositoryError};
+
+/// A failure in one line: everything that led to it. Errors hold no values of Secrets.
+pub fn one_line(error: &anyhow::Error) -> String {
+    let mut parts: Vec<String> = Vec::new();
+    for cause in error.chain() {
+        let text = cause.to_string().replace('\n', " ");
+        // Some causes repeat what they were caused by.
+        if !parts.iter().any(|part| part.contains(&text)) {
+            parts.push(text);
+        }
+    }
+    parts.join(": ")
+}
+
+/// `BackendInitialized`.
+pub fn backend_initialised(done: Result<(), &anyhow::Error>) -> Condition {
+    match done {
+        Ok(()) => Condition::new(
+            conditions::BACKEND_INITIALIZED,
+            true,
+            reason::BACKEND_INITIALIZATION_SUCCEEDED,
+            "Successfully initialized backend.",
+        ),
+        Err(error) => {
+            Condition::new(conditions::BACKEND_INITIALIZED, false, reason::BACKEND_INITIALIZATION_FAILED, one_line(error))
+        }
+    }
+}
+
+/// `RepositoryInitialized`.
+pub fn repository_initialised(done: Result<(), &anyhow::Error>) -> Condition {
+    match done {
+        Ok(()) => Condition::new(
+            conditions::REPOSITORY_INITIALIZED,
+            true,
+            reason::REPOSITORY_INITIALIZATION_SUCCEEDED,
+            "Successfully initialized repository",
+        ),
+        Err(error) => {
+            Condition::new(conditions::REPOSITORY_INITIALIZED, false, reason::REPOSITORY_INITIALIZATION_FAILED, one_line(error))
+        }
+    }
+}
+
+/// Puts a condition into the status of a storage, and computes its phase anew.
+pub fn note_storage(storage: &mut BackupStorage, condition: Condition, now: jiff::Timestamp) {
+    let status = storage.status.get_or_insert_default();
+    set_condition(&mut status.conditions, condition, now);
+    status.phase = Some(status.compute_phase());
+}
+
+/// The same for a repository.
+pub fn note_repository(repository: &mut Repository, condition: Condition, now: jiff::Timestamp) {
+    let status = repository.status.get_or_insert_default();
+    set_condition(&mut status.conditions, condition, now);
+    status.phase = Some(status.compute_phase());
+}
+
+/// What a storage holds of a repository: its entry in `metadata.yaml`, and its `repository.yaml`.
+///
+/// The status is left out: it changes with each backup, and is made from the Snapshots.
+///
+/// # Errors
+/// None that is known: the object comes from an API server.
+pub fn registration(repository: &Repository) -> Result<(RepositoryEntry, Vec<u8>), RepositoryError> {
+    let entry = RepositoryEntry {
+        name: repository.name_any(),
+        namespace: repository.namespace().unwrap_or_default(),
+        path: repository.spec.path.clone().unwrap_or_default(),
+    };
+    let mut stored = Repository::new(&entry.name, repository.spec.clone());
+    stored.metadata.namespace = Some(entry.namespace.clone());
+    stored.metadata.labels.clone_from(&repository.metadata.labels);
+    stored.metadata.creation_timestamp.clone_from(&repository.metadata.creation_timestamp);
+    if stored.spec.app_ref.is_none() {
+        stored.spec.app_ref = Some(TypedObjectReference::none());
+    }
+    Ok((entry, to_yaml(&stored)?))
+}
+
+/// An object as a file of the backend tree.
+///
+/// # Errors
+/// One that cannot be written, which no object from an API server is.
+pub fn to_yaml(object: &impl serde::Serialize) -> Result<Vec<u8>, RepositoryError> {
+    let machine = |error: String| RepositoryError::Machine(error);
+    let value = serde_json::to_value(object).map_err(|error| machine(error.to_string()))?;
+    let mut out = Vec::new();
+    yaml::write_value(&value, &mut out).map_err(|error| machine(error.to_string()))?;
+    Ok(out)
+}
