@@ -5,7 +5,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    condition::Condition,
+    condition::{Condition, is_false, is_true},
+    conditions::{SCHEDULER_ENSURED, VALIDATION_PASSED},
     invoker_status::{BackendStatus, RepositoryReadiness, ResourceFoundStatus, SessionStatus},
     phase::BackupInvokerPhase,
     reference::TypedObjectReference,
@@ -98,4 +99,80 @@ pub struct BackupConfigurationStatus {
     /// Its sessions.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sessions: Vec<SessionStatus>,
+}
+
+impl BackupConfigurationStatus {
+    /// The phase: ready when the application is there, every backend can be used and every session is scheduled. Repositories do not count.
+    ///
+    /// Where the spec names no backend, the default one counts, which only the status tells.
+    pub fn compute_phase(&self, spec: &BackupConfigurationSpec) -> BackupInvokerPhase {
+        if is_false(&self.conditions, VALIDATION_PASSED) {
+            return BackupInvokerPhase::Invalid;
+        }
+        let usable = |name: &str| self.backends.iter().any(|status| status.name == name && status.ready == Some(true));
+        let backends = match spec.backends.as_slice() {
+            [] => !self.backends.is_empty() && self.backends.iter().all(|status| status.ready == Some(true)),
+            backends => backends.iter().all(|backend| usable(&backend.name)),
+        };
+        let scheduled = |name: &str| self.sessions.iter().any(|status| status.name == name && is_true(&status.conditions, SCHEDULER_ENSURED));
+        let sessions = spec.sessions.iter().all(|session| scheduled(&session.name));
+        let target = spec.target.is_none() || self.target_found == Some(true);
+        if target && backends && sessions { BackupInvokerPhase::Ready } else { BackupInvokerPhase::NotReady }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn phase(spec: Value, status: Value) -> BackupInvokerPhase {
+        let spec = serde_json::from_value(spec).unwrap();
+        serde_json::from_value::<BackupConfigurationStatus>(status).unwrap().compute_phase(&spec)
+    }
+
+    fn condition(type_: &str, status: &str) -> Value {
+        json!([{"type": type_, "status": status, "lastTransitionTime": "2026-01-01T00:00:00Z"}])
+    }
+
+    #[test]
+    fn phases() {
+        use BackupInvokerPhase::{Invalid, NotReady, Ready};
+        let spec = json!({"backends": [{"name": "b"}], "sessions": [{"name": "s"}]});
+        let backends = json!([{"name": "b", "ready": true}]);
+        let sessions = json!([{"name": "s", "conditions": condition(SCHEDULER_ENSURED, "True")}]);
+        let good = json!({"backends": backends, "sessions": sessions});
+        let targeted = json!({"target": {"name": "t"}, "backends": [{"name": "b"}], "sessions": [{"name": "s"}]});
+        let rows = [
+            (spec.clone(), good.clone(), Ready),
+            (spec.clone(), json!({}), NotReady),
+            (spec.clone(), json!({"backends": backends, "sessions": sessions, "conditions": condition(VALIDATION_PASSED, "False")}), Invalid),
+            (spec.clone(), json!({"backends": backends, "sessions": sessions, "conditions": condition(VALIDATION_PASSED, "True")}), Ready),
+            (spec.clone(), json!({"backends": [{"name": "b", "ready": false}], "sessions": sessions}), NotReady),
+            (spec.clone(), json!({"backends": [{"name": "other", "ready": true}], "sessions": sessions}), NotReady),
+            (spec.clone(), json!({"backends": backends, "sessions": [{"name": "s"}]}), NotReady),
+            (spec.clone(), json!({"backends": backends, "sessions": [{"name": "s", "conditions": condition(SCHEDULER_ENSURED, "False")}]}), NotReady),
+            (spec, json!({"backends": backends, "sessions": sessions, "repositories": [{"name": "r", "phase": "NotReady"}]}), Ready),
+            (targeted.clone(), good.clone(), NotReady),
+            (targeted, json!({"backends": backends, "sessions": sessions, "targetFound": true}), Ready),
+            (json!({"sessions": [{"name": "s"}]}), json!({"sessions": sessions}), NotReady),
+            (json!({"sessions": [{"name": "s"}]}), json!({"backends": [{"ready": true}], "sessions": sessions}), Ready),
+        ];
+        for (at, (spec, status, wanted)) in rows.into_iter().enumerate() {
+            assert_eq!(phase(spec, status), wanted, "row {at}");
+        }
+    }
+
+    #[test]
+    fn a_repository_without_a_backend_means_the_only_one() {
+        let named = |name: &str| Backend { name: name.to_owned(), ..Backend::default() };
+        let mut spec = BackupConfigurationSpec { backends: vec![named("a")], ..BackupConfigurationSpec::default() };
+        assert_eq!(spec.backend(None), Some(&named("a")));
+        assert_eq!(spec.backend(Some("b")), None);
+        spec.backends.push(named("b"));
+        assert_eq!((spec.backend(None), spec.backend(Some("")), spec.backend(Some("b"))), (None, None, Some(&named("b"))));
+        spec.backends.push(named(""));
+        assert_eq!(spec.backend(None), Some(&named("")));
+    }
 }

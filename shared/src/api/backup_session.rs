@@ -6,7 +6,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    condition::Condition,
+    condition::{Condition, has_condition, is_false, is_true},
+    conditions::{
+        BACKUP_EXECUTOR_ENSURED, BACKUP_SKIPPED, DEADLINE_EXCEEDED, METRICS_PUSHED, POST_BACKUP_HOOKS_EXECUTION_SUCCEEDED,
+        PRE_BACKUP_HOOKS_EXECUTION_SUCCEEDED, SESSION_HISTORY_CLEANED, SNAPSHOT_CLEANUP_INCOMPLETE, SNAPSHOTS_ENSURED,
+    },
     hook::HookStatus,
     phase::{BackupSessionPhase, RetentionPolicyPhase, SnapshotPhase},
     reference::{ObjectReference, TypedLocalObjectReference, TypedObjectReference},
@@ -119,4 +123,140 @@ pub struct RetentionPolicyApplyStatus {
     /// Why it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+}
+
+impl BackupSessionStatus {
+    /// The phase that the Snapshots make together.
+    fn roll_up(&self) -> BackupSessionPhase {
+        let phases = || self.snapshots.iter().map(|snapshot| snapshot.phase.unwrap_or(SnapshotPhase::Pending));
+        if phases().all(|phase| phase == SnapshotPhase::Pending) {
+            BackupSessionPhase::Pending
+        } else if !phases().all(SnapshotPhase::is_completed) {
+            BackupSessionPhase::Running
+        } else if phases().any(|phase| phase == SnapshotPhase::Failed) {
+            BackupSessionPhase::Failed
+        } else {
+            BackupSessionPhase::Succeeded
+        }
+    }
+
+    /// Whether something beside the Snapshots failed. Our own `DeadlineExceeded` counts, too.
+    fn has_failure(&self) -> bool {
+        let failed = [
+            BACKUP_EXECUTOR_ENSURED,
+            SNAPSHOTS_ENSURED,
+            PRE_BACKUP_HOOKS_EXECUTION_SUCCEEDED,
+            POST_BACKUP_HOOKS_EXECUTION_SUCCEEDED,
+            SESSION_HISTORY_CLEANED,
+        ];
+        failed.iter().any(|type_| is_false(&self.conditions, type_))
+            || [SNAPSHOT_CLEANUP_INCOMPLETE, DEADLINE_EXCEEDED].iter().any(|type_| is_true(&self.conditions, type_))
+            || self.retention_policy.iter().any(|applied| applied.phase == Some(RetentionPolicyPhase::FailedToApply))
+    }
+
+    /// The phase that conditions, Snapshots and policies make. `MetricsPushed` ends every session: before, it has neither succeeded nor failed.
+    pub fn compute_phase(&self) -> BackupSessionPhase {
+        if is_false(&self.conditions, METRICS_PUSHED) {
+            return BackupSessionPhase::Failed;
+        }
+        if is_true(&self.conditions, BACKUP_SKIPPED) {
+            return BackupSessionPhase::Skipped;
+        }
+        if is_true(&self.conditions, METRICS_PUSHED) && self.has_failure() {
+            return BackupSessionPhase::Failed;
+        }
+        match self.roll_up() {
+            BackupSessionPhase::Pending => BackupSessionPhase::Pending,
+            phase if has_condition(&self.conditions, METRICS_PUSHED) => phase,
+            _ => BackupSessionPhase::Running,
+        }
+    }
+
+    /// Whether all Snapshots are there and will not change any more.
+    pub fn is_backed_up(&self) -> bool {
+        matches!(self.roll_up(), BackupSessionPhase::Succeeded | BackupSessionPhase::Failed)
+    }
+
+    /// Why it failed, in a sentence: what a condition says, else which Snapshots failed, else which policy.
+    pub fn failure(&self) -> Option<String> {
+        let condition = self.conditions.iter().find(|condition| condition.is_false());
+        if let Some(condition) = condition {
+            return Some(condition.message.clone().or_else(|| condition.reason.clone()).unwrap_or_else(|| condition.type_.clone()));
+        }
+        let failed = self.snapshots.iter().filter(|snapshot| snapshot.phase == Some(SnapshotPhase::Failed));
+        let failed: Vec<&str> = failed.map(|snapshot| snapshot.name.as_str()).collect();
+        if !failed.is_empty() {
+            return Some(format!("these Snapshots failed: {}", failed.join(", ")));
+        }
+        let policy = self.retention_policy.iter().find(|applied| applied.phase == Some(RetentionPolicyPhase::FailedToApply))?;
+        let repository = policy.repository.as_deref().unwrap_or_default();
+        Some(format!("the RetentionPolicy could not be applied to {repository}: {}", policy.error.as_deref().unwrap_or("no reason is known")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status(conditions: &[(&str, bool)], snapshots: &[SnapshotPhase], policy: Option<RetentionPolicyPhase>) -> BackupSessionStatus {
+        BackupSessionStatus {
+            conditions: conditions.iter().map(|(type_, status)| Condition::new(type_, *status, "", "")).collect(),
+            snapshots: snapshots
+                .iter()
+                .enumerate()
+                .map(|(at, phase)| SnapshotStatusInfo { name: format!("s{at}"), phase: Some(*phase), ..SnapshotStatusInfo::default() })
+                .collect(),
+            retention_policy: policy.map(|phase| RetentionPolicyApplyStatus { phase: Some(phase), ..Default::default() }).into_iter().collect(),
+            ..BackupSessionStatus::default()
+        }
+    }
+
+    /// A row of a table: what is there, and the phase it makes.
+    type Row<'a> = (&'a [(&'a str, bool)], &'a [SnapshotPhase], Option<RetentionPolicyPhase>, BackupSessionPhase);
+
+    #[test]
+    fn phases() {
+        use BackupSessionPhase as Phase;
+        use SnapshotPhase::{Failed, Pending, Running, Succeeded};
+        const DONE: (&str, bool) = (METRICS_PUSHED, true);
+        let rows: [Row<'_>; 24] = [
+            (&[], &[], None, Phase::Pending),
+            (&[], &[Pending, Pending], None, Phase::Pending),
+            (&[], &[Pending, Running], None, Phase::Running),
+            (&[], &[Succeeded, Running], None, Phase::Running),
+            (&[], &[Succeeded], None, Phase::Running),
+            (&[], &[Failed], None, Phase::Running),
+            (&[(BACKUP_EXECUTOR_ENSURED, false)], &[Running], None, Phase::Running),
+            (&[(METRICS_PUSHED, false)], &[Succeeded], None, Phase::Failed),
+            (&[(METRICS_PUSHED, false), (BACKUP_SKIPPED, true)], &[], None, Phase::Failed),
+            (&[(BACKUP_SKIPPED, true)], &[], None, Phase::Skipped),
+            (&[(BACKUP_SKIPPED, true), DONE, (SNAPSHOTS_ENSURED, false)], &[], None, Phase::Skipped),
+            (&[DONE], &[Succeeded, Succeeded], None, Phase::Succeeded),
+            (&[DONE], &[Succeeded, Failed], None, Phase::Failed),
+            (&[DONE], &[], None, Phase::Pending),
+            (&[DONE, (BACKUP_EXECUTOR_ENSURED, false)], &[Pending], None, Phase::Failed),
+            (&[DONE, (SNAPSHOTS_ENSURED, false)], &[], None, Phase::Failed),
+            (&[DONE, (PRE_BACKUP_HOOKS_EXECUTION_SUCCEEDED, false)], &[], None, Phase::Failed),
+            (&[DONE, (POST_BACKUP_HOOKS_EXECUTION_SUCCEEDED, false)], &[Succeeded], None, Phase::Failed),
+            (&[DONE, (SESSION_HISTORY_CLEANED, false)], &[Succeeded], None, Phase::Failed),
+            (&[DONE, (SNAPSHOT_CLEANUP_INCOMPLETE, true)], &[Succeeded], None, Phase::Failed),
+            (&[DONE, (DEADLINE_EXCEEDED, true)], &[Succeeded], None, Phase::Failed),
+            (&[DONE], &[Succeeded], Some(RetentionPolicyPhase::FailedToApply), Phase::Failed),
+            (&[DONE], &[Succeeded], Some(RetentionPolicyPhase::Applied), Phase::Succeeded),
+            (&[DONE, (BACKUP_EXECUTOR_ENSURED, true), (SESSION_HISTORY_CLEANED, true)], &[Succeeded], None, Phase::Succeeded),
+        ];
+        for (conditions, snapshots, policy, wanted) in rows {
+            assert_eq!(status(conditions, snapshots, policy).compute_phase(), wanted, "{conditions:?} {snapshots:?} {policy:?}");
+        }
+    }
+
+    #[test]
+    fn failures_are_told() {
+        use SnapshotPhase::{Failed, Succeeded};
+        assert_eq!(status(&[(METRICS_PUSHED, true)], &[Succeeded], None).failure(), None);
+        assert_eq!(status(&[(SNAPSHOTS_ENSURED, false)], &[Failed], None).failure().as_deref(), Some("SnapshotsEnsured"));
+        assert_eq!(status(&[], &[Failed, Succeeded, Failed], None).failure().as_deref(), Some("these Snapshots failed: s0, s2"));
+        let policy = status(&[], &[Succeeded], Some(RetentionPolicyPhase::FailedToApply)).failure().unwrap();
+        assert!(policy.starts_with("the RetentionPolicy could not be applied"), "{policy}");
+    }
 }

@@ -5,7 +5,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    condition::Condition, deletion::DeletionPolicy, phase::BackupStoragePhase, runtime_settings::RuntimeSettings, usage_policy::UsagePolicy,
+    condition::{Condition, has_condition, is_true},
+    conditions::{BACKEND_INITIALIZED, BACKEND_SECRET_FOUND},
+    deletion::DeletionPolicy,
+    names::{format_size, parse_size},
+    phase::BackupStoragePhase,
+    runtime_settings::RuntimeSettings,
+    usage_policy::UsagePolicy,
     volume::VolumeSource,
 };
 
@@ -200,4 +206,49 @@ pub struct StorageRepository {
     /// Why not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+}
+
+impl BackupStorageStatus {
+    /// The phase that the conditions make: ready when the backend is initialised and no Secret is missing.
+    pub fn compute_phase(&self) -> BackupStoragePhase {
+        let secret = !has_condition(&self.conditions, BACKEND_SECRET_FOUND) || is_true(&self.conditions, BACKEND_SECRET_FOUND);
+        if secret && is_true(&self.conditions, BACKEND_INITIALIZED) { BackupStoragePhase::Ready } else { BackupStoragePhase::NotReady }
+    }
+
+    /// The sizes of all repositories together; those that are not known count nothing.
+    pub fn compute_total_size(&self) -> String {
+        let sizes = self.repositories.iter().filter_map(|repository| parse_size(repository.size.as_deref()?));
+        format_size(sizes.fold(0, u64::saturating_add))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn phases() {
+        use BackupStoragePhase::{NotReady, Ready};
+        let rows: [(&[(&str, bool)], BackupStoragePhase); 6] = [
+            (&[], NotReady),
+            (&[(BACKEND_INITIALIZED, true)], Ready),
+            (&[(BACKEND_INITIALIZED, false)], NotReady),
+            (&[(BACKEND_INITIALIZED, true), (BACKEND_SECRET_FOUND, true)], Ready),
+            (&[(BACKEND_INITIALIZED, true), (BACKEND_SECRET_FOUND, false)], NotReady),
+            (&[(BACKEND_SECRET_FOUND, true)], NotReady),
+        ];
+        for (conditions, phase) in rows {
+            let conditions: Vec<_> = conditions.iter().map(|(type_, status)| Condition::new(type_, *status, "", "")).collect();
+            let status = BackupStorageStatus { conditions, ..BackupStorageStatus::default() };
+            assert_eq!(status.compute_phase(), phase, "{:?}", status.conditions);
+        }
+    }
+
+    #[test]
+    fn sizes_add_up() {
+        let repository = |size: Option<&str>| StorageRepository { size: size.map(str::to_owned), ..StorageRepository::default() };
+        let repositories = vec![repository(Some("1.500 KiB")), repository(None), repository(Some("512 B")), repository(Some("?"))];
+        let status = BackupStorageStatus { repositories, ..BackupStorageStatus::default() };
+        assert_eq!(status.compute_total_size(), "2.000 KiB");
+    }
 }

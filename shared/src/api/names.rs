@@ -32,6 +32,22 @@ pub fn format_size(bytes: u64) -> String {
     }
 }
 
+/// What [`format_size`] wrote, in bytes and as exactly as it was written.
+pub fn parse_size(text: &str) -> Option<u64> {
+    let (number, unit) = text.trim().split_once(' ')?;
+    let power = match unit {
+        "TiB" => 40,
+        "GiB" => 30,
+        "MiB" => 20,
+        "KiB" => 10,
+        "B" => return number.parse().ok(),
+        _ => return None,
+    };
+    let number: f64 = number.parse().ok().filter(|number: &f64| number.is_finite() && *number >= 0.0)?;
+    // Beyond what fits, the largest number; such a size is not written.
+    Some((number * (1_u64 << power) as f64).round() as u64)
+}
+
 /// A duration as Go prints it, in whole seconds from one second on: `350ms`, `35s`, `1m5s`, `2h0m0s`.
 pub fn go_duration(milliseconds: u64) -> String {
     let seconds = milliseconds / 1000;
@@ -61,6 +77,10 @@ mod tests {
     fn sizes_and_durations() {
         for (bytes, text) in [(0, "0 B"), (1024, "1024 B"), (1025, "1.001 KiB"), (3 << 20, "3.000 MiB"), (1 << 41, "2.000 TiB")] {
             assert_eq!(format_size(bytes), text);
+            assert_eq!(parse_size(text).map(format_size).as_deref(), Some(text));
+        }
+        for text in ["", "5", "5 PB", "-1 KiB", "x B", "NaN MiB"] {
+            assert_eq!(parse_size(text), None, "{text}");
         }
         for (milliseconds, text) in [(350, "350ms"), (35_900, "35s"), (65_000, "1m5s"), (7_200_000, "2h0m0s")] {
             assert_eq!(go_duration(milliseconds), text);

@@ -6,7 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    condition::Condition,
+    condition::{Condition, is_true},
+    conditions::REPOSITORY_INITIALIZED,
     deletion::DeletionPolicy,
     phase::{RepositoryPhase, SnapshotPhase},
     reference::{ObjectReference, StorageReference, TypedObjectReference},
@@ -107,4 +108,56 @@ pub struct SnapshotInfo {
     /// When the Snapshot was made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub snapshot_time: Option<Time>,
+}
+
+/// Longest list of Snapshots in [`RepositoryStatus::recent_snapshots`].
+pub const MAX_RECENT: usize = 5;
+
+impl RepositoryStatus {
+    /// The phase that the conditions make: ready when the repository is initialised.
+    pub fn compute_phase(&self) -> RepositoryPhase {
+        if is_true(&self.conditions, REPOSITORY_INITIALIZED) { RepositoryPhase::Ready } else { RepositoryPhase::NotReady }
+    }
+
+    /// Puts a Snapshot among the recent ones, in the place of the one of its name, and keeps the newest five, newest first.
+    pub fn set_recent(&mut self, snapshot: SnapshotInfo) {
+        self.recent_snapshots.retain(|recent| recent.name != snapshot.name);
+        self.recent_snapshots.push(snapshot);
+        self.recent_snapshots.sort_by(|a, b| b.snapshot_time.cmp(&a.snapshot_time).then_with(|| a.name.cmp(&b.name)));
+        self.recent_snapshots.truncate(MAX_RECENT);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn phases() {
+        for (conditions, phase) in [
+            (vec![], RepositoryPhase::NotReady),
+            (vec![Condition::new(REPOSITORY_INITIALIZED, false, "", "")], RepositoryPhase::NotReady),
+            (vec![Condition::new(REPOSITORY_INITIALIZED, true, "", "")], RepositoryPhase::Ready),
+        ] {
+            assert_eq!(RepositoryStatus { conditions, ..RepositoryStatus::default() }.compute_phase(), phase);
+        }
+    }
+
+    #[test]
+    fn five_recent_snapshots_stay() {
+        let mut status = RepositoryStatus::default();
+        let info = |second: i64, phase| SnapshotInfo {
+            name: format!("s{second}"),
+            phase: Some(phase),
+            snapshot_time: Some(Time(jiff::Timestamp::from_second(second).unwrap())),
+            ..SnapshotInfo::default()
+        };
+        for second in 1..=7 {
+            status.set_recent(info(second, SnapshotPhase::Running));
+        }
+        status.set_recent(info(6, SnapshotPhase::Succeeded));
+        let names: Vec<&str> = status.recent_snapshots.iter().map(|recent| recent.name.as_str()).collect();
+        assert_eq!(names, ["s7", "s6", "s5", "s4", "s3"]);
+        assert_eq!(status.recent_snapshots[1].phase, Some(SnapshotPhase::Succeeded));
+    }
 }

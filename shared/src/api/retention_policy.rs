@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::usage_policy::UsagePolicy;
+use crate::repository::retention;
 
 /// Which Snapshots stay and which are removed.
 #[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -74,4 +75,41 @@ pub struct FailedSnapshots {
     #[schemars(extend("default" = 1))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last: Option<i32>,
+}
+
+impl RetentionPolicySpec {
+    /// What it says about snapshots, in the shape that removes them. What is absent has its default.
+    pub fn rules(&self) -> retention::RetentionPolicySpec {
+        let counts = |kept: SuccessfulSnapshots| retention::Counts {
+            last: kept.last,
+            hourly: kept.hourly,
+            daily: kept.daily,
+            weekly: kept.weekly,
+            monthly: kept.monthly,
+            yearly: kept.yearly,
+        };
+        retention::RetentionPolicySpec {
+            max_retention_period: self.max_retention_period.clone().filter(|period| !period.trim().is_empty()),
+            successful_snapshots: self.successful_snapshots.map(counts),
+            failed_snapshots: retention::FailedCounts { last: self.failed_snapshots.and_then(|kept| kept.last).or(Some(1)) },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn rules_have_the_defaults() {
+        let rules = |spec| serde_json::from_value::<RetentionPolicySpec>(spec).unwrap().rules();
+        assert_eq!(rules(json!({"maxRetentionPeriod": "30d"})).failed_snapshots, retention::FailedCounts::default());
+        assert_eq!(rules(json!({"maxRetentionPeriod": "", "failedSnapshots": {}})), retention::RetentionPolicySpec::default());
+        let all = rules(json!({"successfulSnapshots": {"last": 1, "hourly": 2, "daily": 3, "weekly": 4, "monthly": 5, "yearly": 6}}));
+        let wanted = retention::Counts { last: Some(1), hourly: Some(2), daily: Some(3), weekly: Some(4), monthly: Some(5), yearly: Some(6) };
+        assert_eq!(all.successful_snapshots, Some(wanted));
+        assert_eq!(rules(json!({"failedSnapshots": {"last": 0}})).failed_snapshots.last, Some(0));
+    }
 }
