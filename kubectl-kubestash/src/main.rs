@@ -2,6 +2,9 @@
 
 mod cli;
 mod commands;
+mod jobs;
+mod operator;
+mod resources;
 
 use std::process::ExitCode;
 

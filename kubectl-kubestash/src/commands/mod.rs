@@ -19,7 +19,12 @@ mod version;
 
 use clap::{Parser, Subcommand};
 
-use crate::cli::{CliContext, args::GlobalArgs};
+pub use backup::gaps;
+
+use crate::{
+    cli::{CliContext, args::GlobalArgs},
+    jobs, operator,
+};
 
 /// Back up, browse, compare and restore the resources of a Kubernetes cluster
 #[derive(Debug, Parser)]
@@ -51,6 +56,10 @@ pub enum Command {
     Repo(repo::RepoArgs),
     Key(key::KeyArgs),
     Version(version::VersionArgs),
+    #[command(hide = true)]
+    Job(jobs::JobArgs),
+    #[command(hide = true)]
+    Operator(operator::OperatorArgs),
 }
 
 /// Runs a command; the result is its exit code.
@@ -72,5 +81,7 @@ pub async fn run(command: &Command, context: &CliContext) -> anyhow::Result<u8> 
         Command::Repo(args) => repo::run(args, context).await,
         Command::Key(args) => key::run(args, context).await,
         Command::Version(args) => version::run(args, context).await,
+        Command::Job(args) => jobs::run(args, context).await,
+        Command::Operator(args) => operator::run(args, context).await,
     }
 }

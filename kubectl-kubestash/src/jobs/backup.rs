@@ -10,10 +10,10 @@ use clap::Args;
 use jiff::Timestamp;
 use kube::{Client, ResourceExt as _};
 use kubestash::{
-    api::{self, BackupConfiguration, BackupSession, Component, Condition, Snapshot, SnapshotPhase},
+    api::{self, BackupSession, Component, Condition, Snapshot, SnapshotPhase},
     backend,
     cluster::Cluster,
-    collect::{Filters, Progress, collect, plan},
+    collect::{Progress, collect, plan},
     repository::{BackupOptions, CommitInfo, Root, SnapshotId, SnapshotWriter},
 };
 

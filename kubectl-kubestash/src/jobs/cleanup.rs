@@ -1,9 +1,8 @@
 //! `cleanup`: erase what a deleted object leaves in a storage, as its deletion policy says.
 
 use clap::Args;
-use kube::ResourceExt as _;
 use kubestash::{
-    api::{BackupStorage, Snapshot},
+    api::BackupStorage,
     backend,
     cluster::Cluster,
 };

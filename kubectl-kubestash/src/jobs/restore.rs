@@ -10,7 +10,6 @@ use std::{
 
 use anyhow::Context as _;
 use clap::Args;
-use jiff::Timestamp;
 use kube::Client;
 use kubestash::{
     api::{
@@ -105,6 +104,7 @@ async fn restore(args: &RestoreArgs, cluster: &Cluster, session: &RestoreSession
     let kinds: Vec<Kind> = stored
         .catalog()
         .kinds()
+        .iter()
         .map(|own| discovery.kind(&own.info.group_resource()).cloned().unwrap_or_else(|| unserved(&own.info)))
         .collect();
     let labels = Some(parameters.label_selector.trim()).filter(|selector| !selector.is_empty()).map(str::parse).transpose()?;

@@ -19,7 +19,7 @@ use serde_json::{Map, Value, json};
 
 use super::variables::{VariableError, Variables, resolve_all};
 use crate::api::{
-    AddonInfo, AddonTask, BackupStorage, Function, RuntimeSettings, TaskReference, parameter_text,
+    AddonInfo, AddonTask, BackupStorage, Function, PodTemplateSpec, RuntimeSettings, TaskReference, parameter_text,
 };
 
 /// Name of the volume for temporary files, which task volumes may refer to as `RESTIC_CACHE_VOLUME`.
@@ -139,10 +139,7 @@ pub fn assemble(parts: &JobParts<'_>) -> Result<PlannedJob, JobError> {
     let mut pod = base_pod(&parts.service_account, parts.storages.iter().filter_map(|storage| storage.spec.runtime_settings.as_ref()));
     let template = parts.addon.job_template.as_ref();
     let own = template.and_then(|template| template.spec.as_ref()).map_or_else(Map::new, fields);
-    let (for_container, for_pod): (Map<String, Value>, Map<String, Value>) =
-        own.into_iter().filter(|(key, _)| key != "podPlacementPolicy").partition(|(key, _)| {
-            CONTAINER_FIELDS.contains(&key.as_str()) || key == "containerSecurityContext"
-        });
+    let (for_container, for_pod) = split(own);
     let mut volumes: Vec<Value> = Vec::new();
     let mut claims = Vec::new();
     let mut containers = Vec::new();
@@ -242,6 +239,41 @@ pub struct OwnJob<'a> {
     pub backoff: i32,
     /// Seconds for which the Job stays after its end.
     pub keep_seconds: Option<i32>,
+}
+
+/// The Pod of a session's trigger, and what its template says about the Pod's metadata.
+pub(super) fn trigger_pod(
+    template: Option<&PodTemplateSpec>,
+    account: &str,
+    args: Vec<String>,
+    image: &Image,
+    variables: &[(String, String)],
+) -> (Map<String, Value>, Value) {
+    let mut pod = base_pod(account, std::iter::empty());
+    let mut container = base_container(image, "trigger");
+    container.insert("resources".to_owned(), json!({"requests": {"cpu": "10m", "memory": "16Mi"}}));
+    container.insert("args".to_owned(), json!(args));
+    let own = template.and_then(|template| template.spec.as_ref()).map_or_else(Map::new, fields);
+    let (mut for_container, mut for_pod) = split(own);
+    // What the trigger does, and as whom, is not the template's to say.
+    for_container.remove("args");
+    for_pod.remove("serviceAccountName");
+    if let Some(security) = for_container.remove("containerSecurityContext") {
+        container.insert("securityContext".to_owned(), security);
+    }
+    merge(&mut container, for_container);
+    append(&mut container, "env", environment(variables));
+    merge(&mut pod, for_pod);
+    append(&mut pod, "containers", vec![Value::Object(container)]);
+    let meta = template.and_then(|template| template.metadata.as_ref()).map_or_else(|| json!({}), |meta| Value::Object(fields(meta)));
+    (pod, meta)
+}
+
+/// Fields of KubeStash's Pod template that mean the container, and those that mean the Pod.
+fn split(own: Map<String, Value>) -> (Map<String, Value>, Map<String, Value>) {
+    own.into_iter()
+        .filter(|(key, _)| key != "podPlacementPolicy")
+        .partition(|(key, _)| CONTAINER_FIELDS.contains(&key.as_str()) || key == "containerSecurityContext")
 }
 
 fn fields(value: &impl Serialize) -> Map<String, Value> {

@@ -4,4 +4,6 @@ pub mod job;
 pub mod names;
 pub mod objects;
 pub mod parameters;
+pub mod schedule;
+pub mod trigger;
 pub mod variables;

@@ -1,0 +1,248 @@
+//! The Jobs of a run: backup and retention.
+
+use jiff::Timestamp;
+use k8s_openapi::api::{
+    batch::v1::Job,
+    core::v1::{PersistentVolumeClaim, ServiceAccount},
+};
+use kube::ResourceExt as _;
+use kubestash::{
+    api::{Addon, BackupConfiguration, BackupStorage, Function, ObjectReference, Repository, Session, labels},
+    deploy::rbac::{BACKUP_JOB, CLUSTER_READER, RETENTION_JOB},
+    session::{
+        job::{JobParts, OwnJob, Task, assemble, named_account, own_job},
+        objects::invoker_labels,
+        variables::Variables,
+    },
+};
+
+use super::{super::storage::create_once, Error, Seen, line};
+use crate::{
+    operator::context::Context,
+    resources::{access::Access, cluster_wide, namespaced, owned_by, storage::secret_of},
+};
+
+/// Seconds for which a Job that will not end is kept, where the session has no timeout.
+const DAY: i64 = 24 * 3600;
+
+/// Why there is no Job.
+pub enum Failure {
+    /// The API server; it is tried again.
+    Passing(Error),
+    /// Something that a person has to correct.
+    Lasting(String),
+}
+
+impl From<kube::Error> for Failure {
+    fn from(error: kube::Error) -> Self {
+        Self::Passing(error.into())
+    }
+}
+
+/// The retention policy of a backend, with the default filled in by the configuration's reconciler.
+pub fn policy_of(configuration: &BackupConfiguration, backend: Option<&str>) -> Option<ObjectReference> {
+    let named = configuration.spec.backend(backend);
+    let resolved = configuration.status.as_ref().map(|status| status.backends.as_slice()).unwrap_or_default();
+    let wanted = named.map_or(backend.unwrap_or_default(), |backend| &backend.name);
+    let resolved = resolved.iter().find(|own| own.name == wanted).and_then(|own| own.retention_policy.as_ref()?.ref_.clone());
+    resolved.or_else(|| named.and_then(|backend| backend.retention_policy.clone()))
+}
+
+/// The storages of a session's repositories, each once.
+pub async fn storages_of(repositories: &[Repository], context: &Context) -> Result<Vec<BackupStorage>, Failure> {
+    let mut all: Vec<BackupStorage> = Vec::new();
+    for repository in repositories {
+        let own = repository.namespace().unwrap_or_default();
+        let reference = repository.spec.storage_ref.clone().unwrap_or_default().object().resolved(&own);
+        let place = reference.namespace_or(&own);
+        let known = all.iter().any(|storage| storage.name_any() == reference.name && storage.namespace().as_deref() == Some(place));
+        if known {
+            continue;
+        }
+        let found = namespaced::<BackupStorage>(&context.client, place).get_opt(&reference.name).await?;
+        all.push(found.ok_or_else(|| Failure::Lasting(format!("BackupStorage {reference} does not exist")))?);
+    }
+    Ok(all)
+}
+
+/// What a Job on repositories needs beside its own roles: roles beside the storages, and the Secrets.
+pub fn needs(access: &mut Access, role: &'static str, repositories: &[Repository], storages: &[BackupStorage]) {
+    let mut places = vec![access.namespace.clone()];
+    places.extend(storages.iter().filter_map(ResourceExt::namespace));
+    places.extend(repositories.iter().filter_map(ResourceExt::namespace));
+    places.sort();
+    places.dedup();
+    access.roles.extend(places.into_iter().map(|place| (place, role)));
+    for storage in storages {
+        access.secrets.extend(secret_of(storage).map(|name| (storage.namespace().unwrap_or_default(), name)));
+    }
+    for repository in repositories {
+        let own = repository.namespace().unwrap_or_default();
+        access.secrets.extend(repository.spec.encryption_secret.as_ref().map(|secret| (secret.namespace_or(&own).to_owned(), secret.name.clone())));
+    }
+}
+
+/// An account that a session names must be there: a Pod of one that is not would never come.
+pub async fn check_account(account: Option<&str>, namespace: &str, context: &Context) -> Result<(), Failure> {
+    let Some(name) = account else { return Ok(()) };
+    if namespaced::<ServiceAccount>(&context.client, namespace).get_opt(name).await?.is_none() {
+        return Err(Failure::Lasting(format!(
+            "ServiceAccount {namespace}/{name}, which addon.jobTemplate.spec.serviceAccountName names, does not exist; create it, or leave the field out"
+        )));
+    }
+    Ok(())
+}
+
+/// An Addon, and the Functions of the tasks that a session uses.
+pub struct Resolved {
+    pub addon: Addon,
+    pub functions: Vec<Function>,
+}
+
+/// Finds Addon and Functions.
+pub async fn resolve(info: &kubestash::api::AddonInfo, restore: bool, context: &Context) -> Result<Resolved, Failure> {
+    let lasting = |text: String| Failure::Lasting(text);
+    let addon = cluster_wide::<Addon>(&context.client).get_opt(&info.name).await?;
+    let addon = addon.ok_or_else(|| lasting(format!("Addon {} does not exist; `kubectl kubestash install` brings kubedump-addon", info.name)))?;
+    let tasks = if restore { &addon.spec.restore_tasks } else { &addon.spec.backup_tasks };
+    let mut functions = Vec::new();
+    for reference in &info.tasks {
+        let task = tasks.iter().find(|task| task.name == reference.name);
+        let task = task.ok_or_else(|| lasting(format!("Addon {} has no task {:?}", info.name, reference.name)))?;
+        let name = task.function.as_deref().unwrap_or_default();
+        let function = cluster_wide::<Function>(&context.client).get_opt(name).await?;
+        functions.push(function.ok_or_else(|| lasting(format!("Function {name:?} of Addon {} does not exist", info.name)))?);
+    }
+    Ok(Resolved { addon, functions })
+}
+
+fn account_of(session: &Session) -> Option<&str> {
+    session.addon.as_ref().and_then(named_account)
+}
+
+/// Starts the Job of a run, once.
+pub async fn ensure_backup(seen: &Seen, context: &Context) -> Result<(), Failure> {
+    let run = &seen.session;
+    let namespace = run.namespace().unwrap_or_default();
+    let (Some(configuration), Some(session)) = (&seen.configuration, seen.own()) else {
+        return Err(Failure::Lasting("the session is not in the BackupConfiguration any more".to_owned()));
+    };
+    let info = session.addon.as_ref().ok_or_else(|| Failure::Lasting("the session has no addon".to_owned()))?;
+    let resolved = resolve(info, false, context).await?;
+    let storages = storages_of(&seen.repositories, context).await?;
+    check_account(account_of(session), &namespace, context).await?;
+    let mut access = Access {
+        name: run.name_any(),
+        namespace: namespace.clone(),
+        account: account_of(session).map(str::to_owned),
+        owner: Some(owned_by(run)),
+        ..Access::default()
+    };
+    needs(&mut access, BACKUP_JOB, &seen.repositories, &storages);
+    if access.account.is_none() {
+        access.cluster_roles.push(CLUSTER_READER);
+    }
+    access.grant(&context.client).await?;
+    let variables = variables(&namespace, &configuration.name_any(), &[("backupSession", run.name_any())], context);
+    let parts = JobParts {
+        name: run.name_any(),
+        namespace: namespace.clone(),
+        labels: invoker_labels("BackupSession", &namespace, &run.name_any(), &session.name, Some(labels::component::BACKUP)),
+        owner: owned_by(run),
+        tasks: tasks(info, &resolved, false),
+        addon: info,
+        variables,
+        service_account: access.account().to_owned(),
+        image: &context.image,
+        storages: storages.iter().collect(),
+        environment: context.environment.clone(),
+        deadline: Some(seconds_left(run.status.as_ref().and_then(|status| status.backup_deadline.as_ref()).map(|time| time.0), context.now())),
+    };
+    create(&parts, context).await
+}
+
+/// Tasks with their definitions and Functions.
+pub fn tasks<'a>(info: &'a kubestash::api::AddonInfo, resolved: &'a Resolved, restore: bool) -> Vec<Task<'a>> {
+    let known = if restore { &resolved.addon.spec.restore_tasks } else { &resolved.addon.spec.backup_tasks };
+    let definition = |reference: &kubestash::api::TaskReference| known.iter().find(|task| task.name == reference.name);
+    let all = info.tasks.iter().zip(&resolved.functions);
+    all.filter_map(|(reference, function)| Some(Task { reference, definition: definition(reference)?, function })).collect()
+}
+
+/// Makes a Job that was put together, and the claims that it needs.
+pub async fn create(parts: &JobParts<'_>, context: &Context) -> Result<(), Failure> {
+    let planned = assemble(parts).map_err(|error| Failure::Lasting(error.to_string()))?;
+    for claim in &planned.claims {
+        create_once::<PersistentVolumeClaim>(&namespaced(&context.client, &parts.namespace), claim).await?;
+    }
+    match create_once::<Job>(&namespaced(&context.client, &parts.namespace), &planned.job).await {
+        // What the API server or a policy refuses will not get better by asking again.
+        Err(kube::Error::Api(status)) if matches!(status.code, 400 | 403 | 422) => {
+            Err(Failure::Lasting(format!("the Job is refused: {}", status.message)))
+        }
+        other => Ok(other?),
+    }
+}
+
+/// Seconds until a deadline, or a day.
+pub fn seconds_left(deadline: Option<Timestamp>, now: Timestamp) -> i64 {
+    deadline.map_or(DAY, |deadline| deadline.duration_since(now).as_secs().max(1))
+}
+
+/// What is built in, which the user cannot change.
+pub fn variables(namespace: &str, invoker: &str, more: &[(&str, String)], context: &Context) -> Variables {
+    let (repository, tag) = context.image.name.rsplit_once(':').unwrap_or((&context.image.name, "latest"));
+    let (registry, name) = repository.split_once('/').unwrap_or(("", repository));
+    let mut all: Variables = [
+        ("namespace", namespace),
+        ("invokerKind", "BackupConfiguration"),
+        ("invokerName", invoker),
+        ("imageRegistry", registry),
+        ("imageRepo", name),
+        ("imageTag", tag),
+        ("interimDataDir", "/kubestash-interim"),
+        ("licenseApiService", ""),
+    ]
+    .map(|(key, value)| (key.to_owned(), value.to_owned()))
+    .into();
+    all.extend(more.iter().map(|(key, value)| ((*key).to_owned(), value.clone())));
+    all
+}
+
+/// Starts the Job that applies the retention policies, once.
+pub async fn ensure_retention(seen: &Seen, name: &str, context: &Context) -> Result<(), Failure> {
+    let run = &seen.session;
+    let namespace = run.namespace().unwrap_or_default();
+    let session = seen.own().ok_or_else(|| Failure::Lasting("the session is not in the BackupConfiguration any more".to_owned()))?;
+    let configuration = seen.configuration.as_ref();
+    let storages = storages_of(&seen.repositories, context).await?;
+    let mut access =
+        Access { name: name.to_owned(), namespace: namespace.clone(), owner: Some(owned_by(run)), ..Access::default() };
+    needs(&mut access, RETENTION_JOB, &seen.repositories, &storages);
+    let policies = session.repositories.iter().filter_map(|info| policy_of(configuration?, info.backend.as_deref()));
+    for policy in policies {
+        let place = policy.namespace_or(&namespace).to_owned();
+        if !access.roles.iter().any(|(known, _)| *known == place) {
+            access.roles.push((place, RETENTION_JOB));
+        }
+    }
+    access.grant(&context.client).await?;
+    let settings = storages.iter().find_map(|storage| storage.spec.runtime_settings.as_ref());
+    let job = own_job(&OwnJob {
+        name: name.to_owned(),
+        namespace: namespace.clone(),
+        labels: invoker_labels("BackupSession", &namespace, &run.name_any(), &session.name, Some(labels::component::RETENTION_POLICY)),
+        owner: Some(owned_by(run)),
+        args: vec!["retention".to_owned(), format!("--backupsession={}", run.name_any())],
+        service_account: access.account().to_owned(),
+        image: &context.image,
+        storages: storages.iter().collect(),
+        settings,
+        environment: context.environment.clone(),
+        backoff: 1,
+        keep_seconds: None,
+    });
+    let job = job.map_err(|error| Failure::Lasting(line(error)))?;
+    create_once::<Job>(&namespaced(&context.client, &namespace), &job).await?;
+    Ok(())
+}

@@ -1,0 +1,184 @@
+//! Repository: its place in the storage, what its Snapshots add up to, and what its deletion erases.
+
+mod decide;
+
+use std::{sync::Arc, time::Duration};
+
+use k8s_openapi::api::batch::v1::Job;
+use kube::{ResourceExt as _, api::ListParams, runtime::controller::Action};
+use kubestash::{
+    api::{BackupStorage, Condition, Repository, Snapshot, conditions, conditions::reason, labels},
+    backend,
+    deploy::rbac::STORAGE_JOB,
+};
+
+use self::decide::{Place, Seen, Step, decide};
+use super::{
+    Error,
+    context::Context,
+    finalizer,
+    job_state::{self, JobState},
+    own_job::{OwnWork, start},
+};
+use crate::resources::{
+    access, namespaced,
+    outcome::{one_line, registration},
+    status::update_status,
+    storage::{is_local, open},
+};
+
+const AGAIN: Duration = Duration::from_secs(600);
+const SOON: Duration = Duration::from_secs(labels::REQUEUE_SECONDS);
+
+/// Names of Jobs must not clash with those of repositories of other namespaces, whose Jobs run beside the same storage.
+fn job_name(what: &str, repository: &Repository) -> String {
+    kubestash::api::join_name(what, &repository.namespace().unwrap_or_default(), &repository.name_any())
+}
+
+async fn observe(repository: &Repository, context: &Context) -> Result<Seen, Error> {
+    let namespace = repository.namespace().unwrap_or_default();
+    let reference = repository.spec.storage_ref.clone().unwrap_or_default().object();
+    let place = reference.namespace_or(&namespace).to_owned();
+    let storage = namespaced::<BackupStorage>(&context.client, &place).get_opt(&reference.name).await?;
+    let own = ListParams::default().labels(&format!("{}={}", labels::REPO_NAME, repository.name_any()));
+    let snapshots = namespaced::<Snapshot>(&context.client, &namespace).list(&own).await?.items;
+    let deleting = repository.metadata.deletion_timestamp.is_some();
+    let now = context.now();
+    let job = |what| {
+        let (name, place) = (job_name(what, repository), place.clone());
+        async move { job_state::observe(&context.client, &place, &name, now).await }
+    };
+    let (mut init, mut cleanup) = (JobState::Absent, JobState::Absent);
+    let place = match &storage {
+        None => Place::NoStorage(format!("BackupStorage {place}/{} does not exist", reference.name)),
+        Some(storage) if deleting => {
+            cleanup = job("cleanup").await?;
+            if storage.metadata.deletion_timestamp.is_some() {
+                // Its own policy decides about the data of its repositories.
+                Place::NoStorage("its BackupStorage is being deleted".to_owned())
+            } else {
+                Place::Volume
+            }
+        }
+        Some(storage) if is_local(storage) => {
+            init = job("init").await?;
+            Place::Volume
+        }
+        Some(storage) => match register(repository, storage, context).await {
+            Ok(()) => Place::Registered,
+            Err(error) => Place::Failed(one_line(&error)),
+        },
+    };
+    Ok(Seen { repository: repository.clone(), deleting, place, init, cleanup, snapshots, storage })
+}
+
+/// What a bucket holds of the repository is written anew only when it is not known to be there: after that, at every tenth minute.
+async fn register(repository: &Repository, storage: &BackupStorage, context: &Context) -> anyhow::Result<()> {
+    let (entry, yaml) = registration(repository)?;
+    let store = open(&context.client, storage).await?;
+    let _one_at_a_time = context.storage_writes.lock().await;
+    let known = backend::initialise(&store, context.now()).await?.repositories.contains(&entry);
+    let same = known && backend::repository_text(&store.sub(&entry.path)).await?.is_some_and(|text| text == yaml);
+    if same { Ok(()) } else { Ok(backend::register(&store, &entry, yaml, context.now()).await?) }
+}
+
+/// Brings one repository a step further.
+///
+/// # Errors
+/// The API server's; it is tried again.
+pub async fn reconcile(repository: Arc<Repository>, context: Arc<Context>) -> Result<Action, Error> {
+    if repository.spec.paused.unwrap_or(false) && repository.metadata.deletion_timestamp.is_none() {
+        return Ok(Action::await_change());
+    }
+    let seen = observe(&repository, &context).await?;
+    let mut again = AGAIN;
+    for step in decide(&seen, context.now()) {
+        if let Some(wait) = apply(&seen, &step, &context).await? {
+            again = again.min(wait);
+        }
+    }
+    Ok(Action::requeue(again))
+}
+
+async fn apply(seen: &Seen, step: &Step, context: &Context) -> Result<Option<Duration>, Error> {
+    let repository = &seen.repository;
+    let namespace = repository.namespace().unwrap_or_default();
+    let api = namespaced::<Repository>(&context.client, &namespace);
+    let place = seen.storage.as_ref().and_then(ResourceExt::namespace).unwrap_or_default();
+    match step {
+        Step::AddFinalizer => finalizer::add(&api, repository).await?,
+        Step::Status(status) => {
+            let new = (**status).clone();
+            let before = repository.status.as_ref().and_then(|status| status.phase);
+            update_status(&api, &repository.name_any(), |repository: &mut Repository| repository.status = Some(new.clone())).await?;
+            if before != status.phase {
+                for condition in &status.conditions {
+                    let (reason, message) = (condition.reason.clone().unwrap_or_default(), condition.message.clone().unwrap_or_default());
+                    if condition.is_true() {
+                        context.normal(repository, &reason, message).await;
+                    } else {
+                        context.warning(repository, &reason, message).await;
+                    }
+                }
+            }
+        }
+        Step::ListUpdated(names) => {
+            let snapshots = namespaced::<Snapshot>(&context.client, &namespace);
+            for name in names {
+                let condition = Condition::new(
+                    conditions::RECENT_SNAPSHOT_LIST_UPDATED,
+                    true,
+                    reason::SUCCESSFULLY_UPDATED_RECENT_SNAPSHOT_LIST,
+                    "Recent snapshot list updated successfully",
+                );
+                let done = update_status(&snapshots, name, |snapshot: &mut Snapshot| {
+                    let status = snapshot.status.get_or_insert_default();
+                    kubestash::api::set_condition(&mut status.conditions, condition.clone(), context.now());
+                    status.phase = Some(status.compute_phase());
+                });
+                match done.await {
+                    Err(error) if !crate::resources::is_missing(&error) => return Err(error.into()),
+                    _ => {}
+                }
+            }
+        }
+        Step::StartInit => {
+            if let Some(storage) = &seen.storage {
+                let args = vec![
+                    "init".to_owned(),
+                    format!("--storage={}", storage.name_any()),
+                    format!("--repository-namespace={namespace}"),
+                    format!("--repository={}", repository.name_any()),
+                ];
+                let name = job_name("init", repository);
+                let work = OwnWork { name, component: labels::component::UPLOADER, args, cluster_roles: vec![STORAGE_JOB], owner: None };
+                start(context, storage, work).await?;
+            }
+        }
+        Step::StartCleanup => {
+            if let Some(storage) = &seen.storage {
+                let path = repository.spec.path.clone().unwrap_or_default();
+                let args = vec!["cleanup".to_owned(), format!("--storage={}", storage.name_any()), format!("--path={path}")];
+                let name = job_name("cleanup", repository);
+                let work = OwnWork { name, component: labels::component::CLEANER, args, cluster_roles: vec![STORAGE_JOB], owner: None };
+                start(context, storage, work).await?;
+            }
+        }
+        Step::RemoveJob(what) => crate::resources::delete::<Job>(&namespaced(&context.client, &place), &job_name(what, repository)).await?,
+        Step::RemoveSnapshots => {
+            let snapshots = namespaced::<Snapshot>(&context.client, &namespace);
+            for snapshot in &seen.snapshots {
+                crate::resources::delete(&snapshots, &snapshot.name_any()).await?;
+            }
+        }
+        Step::Tell(message) => context.warning(repository, "DataNotErased", message.clone()).await,
+        Step::RemoveFinalizer => {
+            for what in ["init", "cleanup"] {
+                access::revoke(&context.client, &job_name(what, repository), &place).await?;
+            }
+            finalizer::remove(&api, &repository.name_any()).await?;
+        }
+        Step::Wait => return Ok(Some(SOON)),
+    }
+    Ok(None)
+}

@@ -1,0 +1,31 @@
+//! Health and metrics, over plain HTTP.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use anyhow::Context as _;
+use axum::{Router, http::StatusCode, routing::get};
+use kubestash::session::names::OPERATOR_PORTS;
+
+use super::context::Context;
+
+/// Serves until the process ends. `/readyz` answers as soon as the API server has answered once: also who waits to lead is ready.
+///
+/// # Errors
+/// A port that is taken.
+pub async fn serve(context: Arc<Context>, ready: Arc<AtomicBool>) -> anyhow::Result<()> {
+    let app = Router::new()
+        .route("/healthz", get(|| async { "ok" }))
+        .route(
+            "/readyz",
+            get(move || async move {
+                if ready.load(Ordering::Relaxed) { (StatusCode::OK, "ok") } else { (StatusCode::SERVICE_UNAVAILABLE, "the API server has not answered yet") }
+            }),
+        )
+        .route("/metrics", get(move || async move { context.metrics.text() }));
+    let address = std::net::SocketAddr::from(([0, 0, 0, 0], OPERATOR_PORTS.metrics));
+    let listener = tokio::net::TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
+    Ok(axum::serve(listener, app).await?)
+}

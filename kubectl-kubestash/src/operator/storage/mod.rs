@@ -1,0 +1,217 @@
+//! BackupStorage: its Secret, its `metadata.yaml`, the repositories that are there already, and what its deletion erases.
+//!
+//! The operator talks to buckets itself. A volume it does not mount, so a Job in the storage's namespace does the same there.
+
+mod decide;
+
+use std::{sync::Arc, time::Duration};
+
+use k8s_openapi::api::batch::v1::Job;
+use kube::{
+    Api, ResourceExt as _,
+    api::{ListParams, Patch, PatchParams, PostParams},
+    runtime::controller::Action,
+};
+use kubestash::{
+    api::{BackupStorage, DeletionPolicy, Repository, Snapshot, labels},
+    backend,
+    deploy::rbac::STORAGE_JOB,
+};
+use serde_json::json;
+
+use self::decide::{Backend, Seen, SecretState, Step, decide};
+use super::{
+    Error, context::Context,
+    finalizer,
+    job_state::{self, JobState},
+    own_job::{OwnWork, start},
+};
+use crate::resources::{
+    access,
+    adopt::adopt,
+    namespaced, owned_by,
+    status::update_status,
+    storage::{OpenError, is_local, open, secret_of},
+};
+
+/// A storage that is ready is looked at again after so long: others may have put repositories into it.
+const AGAIN: Duration = Duration::from_secs(600);
+/// One that is not, because what it lacks cannot be watched.
+const SOON: Duration = Duration::from_secs(labels::REQUEUE_SECONDS);
+
+fn init_job(storage: &BackupStorage) -> String {
+    kubestash::api::join_name("init", &storage.name_any(), "")
+}
+
+fn cleanup_job(storage: &BackupStorage) -> String {
+    kubestash::api::join_name("cleanup", &storage.name_any(), "")
+}
+
+async fn observe(storage: &BackupStorage, context: &Context) -> Result<Seen, Error> {
+    let namespace = storage.namespace().unwrap_or_default();
+    let deleting = storage.metadata.deletion_timestamp.is_some();
+    let repositories = repositories_of(storage, context).await?;
+    let cleanup = job_state::observe(&context.client, &namespace, &cleanup_job(storage), context.now()).await?;
+    let mut secret = if secret_of(storage).is_some() { SecretState::Found } else { SecretState::NotNeeded };
+    let store = match open(&context.client, storage).await {
+        Ok(store) => Ok(store),
+        Err(error) => {
+            if error.is_secret() {
+                secret = SecretState::Missing(error_text(&error));
+            }
+            Err(error_text(&error))
+        }
+    };
+    let backend = if deleting {
+        Backend::NotAsked
+    } else if is_local(storage) {
+        match &store {
+            Ok(_) => Backend::Job(job_state::observe(&context.client, &namespace, &init_job(storage), context.now()).await?),
+            Err(error) => Backend::Failed(error.clone()),
+        }
+    } else {
+        match &store {
+            Err(error) => Backend::Failed(error.clone()),
+            Ok(store) => match backend::initialise(store, context.now()).await {
+                Ok(meta) => Backend::Reached(adopt(&context.client, store, storage, &meta).await),
+                Err(error) => Backend::Failed(crate::resources::outcome::one_line(&error.into())),
+            },
+        }
+    };
+    Ok(Seen { storage: storage.clone(), deleting, secret, backend, repositories, cleanup })
+}
+
+fn error_text(error: &OpenError) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(next) = cause {
+        text = format!("{text}: {next}");
+        cause = next.source();
+    }
+    text
+}
+
+/// The Repository objects that name a storage.
+async fn repositories_of(storage: &BackupStorage, context: &Context) -> Result<Vec<Repository>, Error> {
+    let mut all = Api::<Repository>::all(context.client.clone()).list(&ListParams::default()).await?.items;
+    all.retain(|repository| refers_to(repository, storage));
+    Ok(all)
+}
+
+/// Whether a repository lies in a storage.
+pub fn refers_to(repository: &Repository, storage: &BackupStorage) -> bool {
+    let own = repository.namespace().unwrap_or_default();
+    repository.spec.storage_ref.as_ref().is_some_and(|reference| {
+        let reference = reference.object();
+        reference.name == storage.name_any() && Some(reference.namespace_or(&own)) == storage.metadata.namespace.as_deref()
+    })
+}
+
+/// Brings one storage a step further.
+///
+/// # Errors
+/// The API server's; it is tried again.
+pub async fn reconcile(storage: Arc<BackupStorage>, context: Arc<Context>) -> Result<Action, Error> {
+    let seen = observe(&storage, &context).await?;
+    let steps = decide(&seen, context.now());
+    let mut again = AGAIN;
+    for step in steps {
+        match apply(&seen, &step, &context).await? {
+            Some(wait) => again = again.min(wait),
+            None => continue,
+        }
+    }
+    Ok(Action::requeue(again))
+}
+
+async fn apply(seen: &Seen, step: &Step, context: &Context) -> Result<Option<Duration>, Error> {
+    let storage = &seen.storage;
+    let namespace = storage.namespace().unwrap_or_default();
+    let api = namespaced::<BackupStorage>(&context.client, &namespace);
+    match step {
+        Step::AddFinalizer => finalizer::add(&api, storage).await?,
+        Step::Status(status) => {
+            let new = update_status(&api, &storage.name_any(), |storage: &mut BackupStorage| storage.status = Some((**status).clone())).await?;
+            let phase = |storage: &BackupStorage| storage.status.as_ref().and_then(|status| status.phase);
+            if phase(&new) != phase(storage) {
+                for condition in &status.conditions {
+                    let message = condition.message.clone().unwrap_or_default();
+                    let reason = condition.reason.clone().unwrap_or_default();
+                    if condition.is_true() {
+                        context.normal(storage, &reason, message).await;
+                    } else {
+                        context.warning(storage, &reason, message).await;
+                    }
+                }
+            }
+        }
+        Step::StartInit => {
+            let args = vec!["init".to_owned(), format!("--storage={}", storage.name_any())];
+            let work = OwnWork {
+                name: init_job(storage),
+                component: labels::component::INITIALIZER,
+                args,
+                cluster_roles: vec![STORAGE_JOB],
+                owner: Some(owned_by(storage)),
+            };
+            start(context, storage, work).await?;
+        }
+        Step::StartCleanup => {
+            let args = vec!["cleanup".to_owned(), format!("--storage={}", storage.name_any())];
+            let work = OwnWork {
+                name: cleanup_job(storage),
+                component: labels::component::CLEANER,
+                args,
+                cluster_roles: vec![STORAGE_JOB],
+                owner: Some(owned_by(storage)),
+            };
+            start(context, storage, work).await?;
+        }
+        Step::RemoveJob(name) => crate::resources::delete::<Job>(&namespaced(&context.client, &namespace), name).await?,
+        Step::RemoveObjects => {
+            for repository in &seen.repositories {
+                remove_objects(repository, context).await?;
+            }
+        }
+        Step::Tell(message) => context.warning(storage, "BackendNotErased", message.clone()).await,
+        Step::RemoveFinalizer => {
+            for job in [init_job(storage), cleanup_job(storage)] {
+                access::revoke(&context.client, &job, &namespace).await?;
+            }
+            finalizer::remove(&api, &storage.name_any()).await?;
+        }
+        Step::Wait => return Ok(Some(SOON)),
+    }
+    Ok(None)
+}
+
+/// Removes the objects of a repository and none of its data: the storage's policy has decided about that.
+async fn remove_objects(repository: &Repository, context: &Context) -> Result<(), Error> {
+    let namespace = repository.namespace().unwrap_or_default();
+    let api = namespaced::<Repository>(&context.client, &namespace);
+    let own = ListParams::default().labels(&format!("{}={}", labels::REPO_NAME, repository.name_any()));
+    let snapshots = namespaced::<Snapshot>(&context.client, &namespace);
+    let keep = json!({"spec": {"deletionPolicy": DeletionPolicy::Delete}});
+    api.patch(&repository.name_any(), &PatchParams::default(), &Patch::Merge(&keep)).await?;
+    crate::resources::delete(&api, &repository.name_any()).await?;
+    for snapshot in snapshots.list(&own).await? {
+        snapshots.patch(&snapshot.name_any(), &PatchParams::default(), &Patch::Merge(&keep)).await?;
+        crate::resources::delete(&snapshots, &snapshot.name_any()).await?;
+    }
+    Ok(())
+}
+
+/// Makes an object, or finds that it is there.
+///
+/// # Errors
+/// The API server's.
+pub async fn create_once<K>(api: &Api<K>, object: &K) -> kube::Result<()>
+where
+    K: kube::Resource + serde::Serialize + serde::de::DeserializeOwned + Clone + std::fmt::Debug,
+{
+    match api.create(&PostParams::default(), object).await {
+        Ok(_) => Ok(()),
+        Err(error) if crate::resources::exists_already(&error) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
