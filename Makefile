@@ -2,7 +2,7 @@
 SHELL := /usr/bin/env bash
 CARGO ?= cargo
 
-.PHONY: help setup build test demo bench cluster cluster-down dist lint deny clean
+.PHONY: help setup build generate test demo bench cluster cluster-down dist lint deny clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -12,6 +12,9 @@ setup: ## Install what tests and demo need (Debian packages as root, an S3 serve
 
 build: ## Build both programs, optimised, into target/release
 	$(CARGO) build --release -p kubectl-kubestash -p kstashfs
+
+generate: ## Write deploy/ anew from the code; a test fails where they differ
+	$(CARGO) run --quiet -p kubectl-kubestash -- generate deploy
 
 test: setup ## Run every test: real clusters, real S3, real mounts; `cargo test` alone needs none of them
 	$(CARGO) test --workspace --features kubestash-tests/real

@@ -8,6 +8,7 @@ pub mod corpus;
 pub mod differences;
 pub mod image;
 pub mod kubectl;
+pub mod manifests;
 pub mod mounts;
 pub mod printed;
 pub mod program;

@@ -5,6 +5,7 @@ mod cat;
 mod check;
 mod diff;
 mod forget;
+mod generate;
 mod key;
 mod ls;
 mod mount;
@@ -60,6 +61,8 @@ pub enum Command {
     Job(jobs::JobArgs),
     #[command(hide = true)]
     Operator(operator::OperatorArgs),
+    #[command(hide = true)]
+    Generate(generate::GenerateArgs),
 }
 
 /// Runs a command; the result is its exit code.
@@ -83,5 +86,6 @@ pub async fn run(command: &Command, context: &CliContext) -> anyhow::Result<u8> 
         Command::Version(args) => version::run(args, context).await,
         Command::Job(args) => jobs::run(args, context).await,
         Command::Operator(args) => operator::run(args, context).await,
+        Command::Generate(args) => generate::run(args, context),
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// Parameters of a task or a hook: strings, and as a courtesy booleans and numbers. See [`parameter_text`].
 pub type Params = BTreeMap<String, Value>;
@@ -12,24 +12,38 @@ pub type Params = BTreeMap<String, Value>;
 /// The schema of a Kubernetes type without its descriptions: with them a definition would outgrow what `kubectl apply` can store beside it.
 pub(crate) fn embedded<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
     let mut value = generator.subschema_for::<T>().to_value();
-    strip_descriptions(&mut value);
+    for_each_schema(&mut value, &mut |schema| {
+        schema.remove("description");
+        free_names(schema);
+    });
     Schema::try_from(value).unwrap_or_default()
 }
 
-/// Below `properties` stand names, elsewhere keywords: a property that is called `description` stays.
-fn strip_descriptions(schema: &mut Value) {
+/// References to a Secret or ConfigMap may lack the name: programs in Go write an empty one or none, and definitions made by them allow both.
+fn free_names(schema: &mut Map<String, Value>) {
+    let of_reference = |name: &String| ["name", "optional", "key", "items", "defaultMode"].contains(&name.as_str());
+    let is_reference = schema.get("properties").and_then(Value::as_object).is_some_and(|properties| properties.keys().all(of_reference));
+    let Some(required) = schema.get_mut("required").and_then(Value::as_array_mut).filter(|_| is_reference) else { return };
+    required.retain(|name| name != "name");
+    if required.is_empty() {
+        schema.remove("required");
+    }
+}
+
+/// Changes a schema and all that are in it. Below `properties` stand names, elsewhere keywords: a property may be called as a keyword is.
+pub(crate) fn for_each_schema(schema: &mut Value, change: &mut impl FnMut(&mut Map<String, Value>)) {
     match schema {
         Value::Object(keywords) => {
-            keywords.remove("description");
+            change(keywords);
             for (keyword, below) in keywords.iter_mut() {
                 match (keyword.as_str(), below) {
-                    ("properties", Value::Object(properties)) => properties.values_mut().for_each(strip_descriptions),
+                    ("properties", Value::Object(properties)) => properties.values_mut().for_each(|below| for_each_schema(below, change)),
                     ("default" | "enum", _) => {}
-                    (_, below) => strip_descriptions(below),
+                    (_, below) => for_each_schema(below, change),
                 }
             }
         }
-        Value::Array(schemas) => schemas.iter_mut().for_each(strip_descriptions),
+        Value::Array(schemas) => schemas.iter_mut().for_each(|below| for_each_schema(below, change)),
         _ => {}
     }
 }
@@ -108,7 +122,21 @@ mod tests {
     #[test]
     fn a_property_called_description_stays() {
         let mut schema = json!({"description": "x", "properties": {"description": {"type": "string", "description": "y"}}});
-        strip_descriptions(&mut schema);
+        for_each_schema(&mut schema, &mut |schema| _ = schema.remove("description"));
         assert_eq!(schema, json!({"properties": {"description": {"type": "string"}}}));
+    }
+
+    #[test]
+    fn references_may_lack_the_name() {
+        let mut reference = json!({"properties": {"name": {}, "optional": {}}, "required": ["name"]});
+        free_names(reference.as_object_mut().unwrap());
+        assert_eq!(reference, json!({"properties": {"name": {}, "optional": {}}}));
+        let mut key = json!({"properties": {"name": {}, "key": {}}, "required": ["key", "name"]});
+        free_names(key.as_object_mut().unwrap());
+        assert_eq!(key["required"], json!(["key"]));
+        let variable = json!({"properties": {"name": {}, "value": {}}, "required": ["name"]});
+        let mut same = variable.clone();
+        free_names(same.as_object_mut().unwrap());
+        assert_eq!(same, variable);
     }
 }

@@ -7,7 +7,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::CustomResourceExt as _;
 use serde_json::{Map, Value, json};
 
-use crate::api;
+use crate::api::{self, for_each_schema};
 
 /// The definitions of all kinds, in the order in which people meet them.
 pub fn crds() -> Vec<CustomResourceDefinition> {
@@ -20,6 +20,10 @@ pub fn crds() -> Vec<CustomResourceDefinition> {
         api::BackupSession::crd(),
         api::RestoreSession::crd(),
         api::HookTemplate::crd(),
+        api::BackupBlueprint::crd(),
+        api::BackupBatch::crd(),
+        api::BackupVerifier::crd(),
+        api::BackupVerificationSession::crd(),
         api::Addon::crd(),
         api::Function::crd(),
     ];
@@ -54,25 +58,14 @@ fn finish(crd: CustomResourceDefinition) -> CustomResourceDefinition {
 
 /// A null where none may be is dropped by the API server before anybody sees it; one that may be there would be stored, and count as present.
 fn drop_nullable(schema: &mut Value) {
-    match schema {
-        Value::Object(keywords) => {
-            if keywords.get("nullable") == Some(&Value::Bool(true)) {
-                keywords.remove("nullable");
-            }
-            if let Some(names) = keywords.get_mut("enum").and_then(Value::as_array_mut) {
-                names.retain(|name| !name.is_null());
-            }
-            for (keyword, below) in keywords.iter_mut() {
-                match (keyword.as_str(), below) {
-                    ("properties", Value::Object(properties)) => properties.values_mut().for_each(drop_nullable),
-                    ("default" | "enum", _) => {}
-                    (_, below) => drop_nullable(below),
-                }
-            }
+    for_each_schema(schema, &mut |schema| {
+        if schema.get("nullable") == Some(&Value::Bool(true)) {
+            schema.remove("nullable");
         }
-        Value::Array(schemas) => schemas.iter_mut().for_each(drop_nullable),
-        _ => {}
-    }
+        if let Some(words) = schema.get_mut("enum").and_then(Value::as_array_mut) {
+            words.retain(|word| !word.is_null());
+        }
+    });
 }
 
 fn add_volume_defaults(schema: &mut Value) {

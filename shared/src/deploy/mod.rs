@@ -5,9 +5,12 @@ mod crds;
 pub mod operator;
 pub mod rbac;
 
+use serde::Serialize;
 use serde_json::{Value, json};
 
 pub use crds::crds;
+
+use crate::object::{ObjectError, yaml};
 
 /// Name of the operator's objects.
 pub const NAME: &str = "kubestash-operator";
@@ -35,4 +38,52 @@ impl Default for Settings {
 
 fn labels() -> Value {
     json!({"app.kubernetes.io/name": NAME, "app.kubernetes.io/part-of": "kubestash"})
+}
+
+/// Stands above every file that is made from the code.
+const HEADER: &str = "# Made from the code by `make generate`; changes here are lost.\n";
+
+/// A file of the folder `deploy`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeployFile {
+    /// Its path below the folder, with slashes.
+    pub path: String,
+    /// What is in it.
+    pub text: Vec<u8>,
+}
+
+impl DeployFile {
+    fn of(path: String, objects: &[impl Serialize]) -> Result<Self, ObjectError> {
+        let mut text = HEADER.as_bytes().to_vec();
+        for (number, object) in objects.iter().enumerate() {
+            let json = serde_json::to_vec(object).map_err(|_| ObjectError::Json { at: 0, what: "an object" })?;
+            if number > 0 {
+                text.extend_from_slice(b"---\n");
+            }
+            yaml::write(&json, &mut text)?;
+        }
+        Ok(Self { path, text })
+    }
+}
+
+/// Everything but the definitions of custom resources, in the order in which it can be applied.
+pub fn objects(settings: &Settings) -> Vec<Value> {
+    [operator::workload(settings), rbac::roles(settings), addon::catalogue(settings)].concat()
+}
+
+/// All files of the folder `deploy` that are made from the code: `crds/<plural>.<group>.yaml`, and what runs.
+///
+/// # Errors
+/// None that our own types cause; the signature follows the writer of YAML.
+pub fn files() -> Result<Vec<DeployFile>, ObjectError> {
+    let name = |plural: &str, group: &str| format!("crds/{plural}.{group}.yaml");
+    let mut all = Vec::new();
+    for crd in crds() {
+        all.push(DeployFile::of(name(&crd.spec.names.plural, &crd.spec.group), &[crd])?);
+    }
+    let settings = Settings::default();
+    all.push(DeployFile::of("operator.yaml".to_owned(), &operator::workload(&settings))?);
+    all.push(DeployFile::of("rbac.yaml".to_owned(), &rbac::roles(&settings))?);
+    all.push(DeployFile::of("addons.yaml".to_owned(), &addon::catalogue(&settings))?);
+    Ok(all)
 }

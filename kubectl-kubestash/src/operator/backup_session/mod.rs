@@ -1,7 +1,7 @@
 //! BackupSession: one run, from the first look to the closing condition.
 
 mod decide;
-mod executor;
+pub mod executor;
 
 use std::{sync::Arc, time::Duration};
 
@@ -24,7 +24,8 @@ use kubestash::{
     session::objects,
 };
 
-use self::decide::{Seen, Stage, Step, decide};
+pub use self::decide::Stage;
+use self::decide::{Seen, Step, decide};
 use super::{
     Error,
     context::Context,

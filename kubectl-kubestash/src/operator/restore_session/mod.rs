@@ -1,0 +1,299 @@
+//! RestoreSession: which Snapshot is meant, the Job that restores it, and how that went.
+
+mod decide;
+
+use std::{sync::Arc, time::Duration};
+
+use jiff::SignedDuration;
+use k8s_openapi::{api::batch::v1::Job, apimachinery::pkg::apis::meta::v1::Time};
+use kube::{Api, ResourceExt as _, api::ListParams, runtime::controller::Action};
+use kubestash::{
+    api::{
+        COMPONENT, Condition, Repository, ResourceFoundStatus, RestoreComponentStatus, RestorePhase, RestoreSession, RestoreSessionStatus, Snapshot,
+        conditions, conditions::reason, go_duration, labels, set_condition,
+    },
+    deploy::rbac::{CLUSTER_WRITER, RESTORE_JOB},
+    session::{
+        job::{JobParts, named_account},
+        objects::invoker_labels,
+    },
+};
+
+use self::decide::{Obstacle, Seen, Step, choose, decide};
+use super::{
+    Error,
+    backup_session::{
+        Stage,
+        executor::{self, Failure, check_account, create, needs, resolve, seconds_left, storages_of, tasks},
+    },
+    context::Context,
+    hooks, job_state,
+};
+use crate::resources::{
+    access::{self, Access},
+    namespaced, owned_by,
+    status::update_status,
+};
+
+async fn observe(session: &RestoreSession, context: &Context) -> Result<Seen, Error> {
+    let client = &context.client;
+    let namespace = session.namespace().unwrap_or_default();
+    let job = job_state::observe(client, &namespace, &session.name_any(), context.now()).await?;
+    let session = namespaced::<RestoreSession>(client, &namespace).get(&session.name_any()).await?;
+    // The Snapshot that was chosen once stays: the latest may be another one by now.
+    let chosen = session.status.iter().flat_map(|status| &status.dependencies);
+    let chosen = chosen.filter(|dependency| dependency.kind.as_deref() == Some("Snapshot")).map(|dependency| dependency.name.clone()).next();
+    let data = session.spec.data_source.clone().unwrap_or_default();
+    let place = data.namespace_or(&namespace).to_owned();
+    let snapshots = namespaced::<Snapshot>(client, &place);
+    let snapshot = match chosen {
+        Some(name) => snapshots.get_opt(&name).await?.ok_or_else(|| Obstacle::NotThere(format!("Snapshot {place}/{name} was deleted"))),
+        None => {
+            let mut wanted = ListParams::default();
+            if let Some(repository) = data.repository.as_deref().filter(|name| !name.is_empty()) {
+                wanted = wanted.labels(&format!("{}={repository}", labels::REPO_NAME));
+            }
+            let all = snapshots.list(&wanted).await?.items;
+            choose(&data, &all).cloned()
+        }
+    };
+    Ok(Seen { session, snapshot, job })
+}
+
+/// Brings one restore a step further.
+///
+/// # Errors
+/// The API server's; it is tried again.
+pub async fn reconcile(session: Arc<RestoreSession>, context: Arc<Context>) -> Result<Action, Error> {
+    let namespace = session.namespace().unwrap_or_default();
+    let api = namespaced::<RestoreSession>(&context.client, &namespace);
+    if session.metadata.deletion_timestamp.is_some() {
+        return Ok(Action::await_change());
+    }
+    for _ in 0..20 {
+        let seen = observe(&session, &context).await?;
+        let step = decide(&seen, context.now());
+        tracing::debug!("RestoreSession {namespace}/{}: {step:?}", session.name_any());
+        match step {
+            Step::Nothing => return Ok(Action::await_change()),
+            Step::Wait(time) => return Ok(Action::requeue(Duration::try_from(time).unwrap_or_default().max(Duration::from_millis(200)))),
+            Step::Missing(why) => {
+                context.warning(&seen.session, "SnapshotNotFound", why).await;
+                return Ok(Action::requeue(Duration::from_secs(labels::REQUEUE_SECONDS)));
+            }
+            step => apply(&seen, step, &api, &context).await?,
+        }
+    }
+    Ok(Action::requeue(Duration::from_secs(1)))
+}
+
+async fn apply(seen: &Seen, step: Step, api: &Api<RestoreSession>, context: &Context) -> Result<(), Error> {
+    let name = seen.session.name_any();
+    let namespace = seen.session.namespace().unwrap_or_default();
+    let now = context.now();
+    let edit = async |change: &(dyn Fn(&mut RestoreSessionStatus) + Sync)| {
+        update_status(api, &name, |session: &mut RestoreSession| {
+            let status = session.status.get_or_insert_default();
+            change(status);
+            status.phase = Some(status.compute_phase());
+        })
+        .await
+    };
+    let note = async |condition: Condition| edit(&|status| drop(set_condition(&mut status.conditions, condition.clone(), now))).await;
+    match step {
+        Step::Nothing | Step::Wait(_) | Step::Missing(_) => {}
+        Step::Invalid(why) => {
+            context.warning(&seen.session, reason::RESOURCE_VALIDATION_FAILED, why.clone()).await;
+            note(Condition::new(conditions::VALIDATION_PASSED, false, reason::RESOURCE_VALIDATION_FAILED, why)).await?;
+        }
+        Step::Valid => {
+            let snapshot = seen.snapshot.as_ref().ok();
+            let dependency = |group: &str, kind: &str, name: String, namespace: Option<String>| ResourceFoundStatus {
+                api_group: Some(group.to_owned()),
+                kind: Some(kind.to_owned()),
+                namespace,
+                name,
+                found: Some(true),
+            };
+            let addon = seen.session.spec.addon.as_ref().map(|addon| dependency(labels::ADDONS_GROUP, "Addon", addon.name.clone(), None));
+            let snapshot = snapshot.map(|snapshot| dependency(labels::STORAGE_GROUP, "Snapshot", snapshot.name_any(), snapshot.namespace()));
+            let all: Vec<ResourceFoundStatus> = snapshot.into_iter().chain(addon).collect();
+            let passed = Condition::new(
+                conditions::VALIDATION_PASSED,
+                true,
+                reason::RESOURCE_VALIDATION_PASSED,
+                "Validation has been passed successfully.",
+            );
+            edit(&|status| {
+                status.target_found = Some(true);
+                status.total_components = Some(1);
+                status.dependencies.clone_from(&all);
+                set_condition(&mut status.conditions, passed.clone(), now);
+            })
+            .await?;
+        }
+        Step::SetDeadline(time) => {
+            edit(&|status| status.restore_deadline = Some(Time(time))).await?;
+        }
+        Step::RunHooks(stage) => run_hooks(seen, stage, api, context).await?,
+        Step::EnsureJob => {
+            let type_ = conditions::RESTORE_EXECUTOR_ENSURED;
+            let condition = match ensure_job(seen, context).await {
+                Ok(()) => Condition::new(
+                    type_,
+                    true,
+                    reason::SUCCESSFULLY_ENSURED_RESTORE_EXECUTOR,
+                    "Restore Executor has been ensured successfully.",
+                ),
+                Err(Failure::Passing(error)) => return Err(error),
+                Err(Failure::Lasting(why)) => {
+                    context.warning(&seen.session, reason::FAILED_TO_ENSURE_RESTORE_EXECUTOR, why.clone()).await;
+                    Condition::new(type_, false, reason::FAILED_TO_ENSURE_RESTORE_EXECUTOR, why)
+                }
+            };
+            note(condition).await?;
+        }
+        Step::Incomplete { why, late } => {
+            context.warning(&seen.session, reason::RESTORE_EXECUTOR_TERMINATED_BEFORE_COMPLETION, why.clone()).await;
+            if late {
+                crate::resources::delete::<Job>(&namespaced(&context.client, &namespace), &name).await?;
+            }
+            let (type_, reason) = if late {
+                (conditions::DEADLINE_EXCEEDED, reason::TIMEOUT_REACHED)
+            } else {
+                (conditions::RESTORE_INCOMPLETE, reason::RESTORE_EXECUTOR_TERMINATED_BEFORE_COMPLETION)
+            };
+            let condition = Condition::new(type_, true, reason, why.clone());
+            edit(&|status| {
+                let own = status.components.entry(COMPONENT.to_owned()).or_default();
+                if !own.phase.is_some_and(RestorePhase::is_completed) {
+                    *own = RestoreComponentStatus { phase: Some(RestorePhase::Failed), error: Some(why.clone()), ..own.clone() };
+                }
+                set_condition(&mut status.conditions, condition.clone(), now);
+            })
+            .await?;
+        }
+        Step::Close => close(seen, api, context).await?,
+    }
+    Ok(())
+}
+
+async fn ensure_job(seen: &Seen, context: &Context) -> Result<(), Failure> {
+    let run = &seen.session;
+    let namespace = run.namespace().unwrap_or_default();
+    let snapshot = match &seen.snapshot {
+        Ok(snapshot) => snapshot,
+        Err(Obstacle::Invalid(why) | Obstacle::NotThere(why)) => return Err(Failure::Lasting(why.clone())),
+    };
+    let info = run.spec.addon.as_ref().ok_or_else(|| Failure::Lasting("spec.addon is missing".to_owned()))?;
+    let place = snapshot.namespace().unwrap_or_default();
+    let repository = namespaced::<Repository>(&context.client, &place).get_opt(&snapshot.spec.repository).await?;
+    let mut repository = repository.ok_or_else(|| Failure::Lasting(format!("Repository {place}/{} does not exist", snapshot.spec.repository)))?;
+    if let Some(secret) = run.spec.data_source.as_ref().and_then(|data| data.encryption_secret.as_ref()) {
+        repository.spec.encryption_secret = Some(secret.resolved(&namespace));
+    }
+    let repositories = [repository];
+    let resolved = resolve(info, true, context).await?;
+    let storages = storages_of(&repositories, context).await?;
+    check_account(named_account(info), &namespace, context).await?;
+    let mut access = Access {
+        name: run.name_any(),
+        namespace: namespace.clone(),
+        account: named_account(info).map(str::to_owned),
+        owner: Some(owned_by(run)),
+        ..Access::default()
+    };
+    needs(&mut access, RESTORE_JOB, &repositories, &storages);
+    if access.account.is_none() {
+        access.cluster_roles.push(CLUSTER_WRITER);
+    }
+    access.grant(&context.client).await?;
+    let more = [("restoreSession", run.name_any()), ("snapshot", snapshot.name_any())];
+    let parts = JobParts {
+        name: run.name_any(),
+        namespace: namespace.clone(),
+        labels: invoker_labels("RestoreSession", &namespace, &run.name_any(), "", Some(labels::component::RESTORE)),
+        owner: owned_by(run),
+        tasks: tasks(info, &resolved, true),
+        addon: info,
+        variables: executor::variables(&namespace, &run.name_any(), &more, context),
+        service_account: access.account().to_owned(),
+        image: &context.image,
+        storages: storages.iter().collect(),
+        environment: context.environment.clone(),
+        deadline: Some(seconds_left(run.status.as_ref().and_then(|status| status.restore_deadline.as_ref()).map(|time| time.0), context.now())),
+    };
+    create(&parts, context).await
+}
+
+async fn run_hooks(seen: &Seen, stage: Stage, api: &Api<RestoreSession>, context: &Context) -> Result<(), Error> {
+    let now = context.now();
+    let hooks = seen.session.spec.hooks.as_ref();
+    let (list, type_, good, bad) = match stage {
+        Stage::Before => (
+            hooks.map(|hooks| hooks.pre_restore.clone()),
+            conditions::PRE_RESTORE_HOOKS_EXECUTION_SUCCEEDED,
+            reason::SUCCESSFULLY_EXECUTED_PRE_RESTORE_HOOKS,
+            reason::FAILED_TO_EXECUTE_PRE_RESTORE_HOOKS,
+        ),
+        Stage::After => (
+            hooks.map(|hooks| hooks.post_restore.clone()),
+            conditions::POST_RESTORE_HOOKS_EXECUTION_SUCCEEDED,
+            reason::SUCCESSFULLY_EXECUTED_POST_RESTORE_HOOKS,
+            reason::FAILED_TO_EXECUTE_POST_RESTORE_HOOKS,
+        ),
+    };
+    let status = seen.session.status.clone().unwrap_or_default();
+    let summary = hooks::Summary::of_restore(&seen.session, &status, now);
+    let (results, failure) = hooks::run(&list.unwrap_or_default(), &summary, context).await;
+    let condition = match failure {
+        None => Condition::new(type_, true, good, "Hooks have been executed successfully."),
+        Some(why) => {
+            context.warning(&seen.session, bad, why.clone()).await;
+            Condition::new(type_, false, bad, why)
+        }
+    };
+    update_status(api, &seen.session.name_any(), |session: &mut RestoreSession| {
+        let status = session.status.get_or_insert_default();
+        let own = status.hooks.get_or_insert_default();
+        match stage {
+            Stage::Before => own.pre_hooks.clone_from(&results),
+            Stage::After => own.post_hooks.clone_from(&results),
+        }
+        set_condition(&mut status.conditions, condition.clone(), now);
+        status.phase = Some(status.compute_phase());
+    })
+    .await?;
+    Ok(())
+}
+
+async fn close(seen: &Seen, api: &Api<RestoreSession>, context: &Context) -> Result<(), Error> {
+    let namespace = seen.session.namespace().unwrap_or_default();
+    access::revoke(&context.client, &seen.session.name_any(), &namespace).await?;
+    let now = context.now();
+    let elapsed = seen.session.creation_timestamp().map_or(SignedDuration::ZERO, |time| now.duration_since(time.0));
+    let closed = update_status(api, &seen.session.name_any(), |session: &mut RestoreSession| {
+        let status = session.status.get_or_insert_default();
+        let condition =
+            Condition::new(conditions::METRICS_PUSHED, true, reason::SUCCESSFULLY_PUSHED_METRICS, "Metrics have been pushed successfully.");
+        set_condition(&mut status.conditions, condition, now);
+        status.duration = Some(go_duration(u64::try_from(elapsed.as_secs()).unwrap_or(0) * 1000));
+        status.phase = Some(status.compute_phase());
+    })
+    .await?;
+    let status = closed.status.clone().unwrap_or_default();
+    match status.phase {
+        Some(RestorePhase::Succeeded) => {
+            let counts = status.components.get(COMPONENT).and_then(|own| own.counts.clone()).unwrap_or_default();
+            let note = format!(
+                "{} objects created, {} updated, {} skipped.",
+                counts.created.unwrap_or(0),
+                counts.updated.unwrap_or(0),
+                counts.skipped.unwrap_or(0)
+            );
+            context.normal(&closed, "RestoreSucceeded", note).await;
+        }
+        _ => context.warning(&closed, "RestoreFailed", status.failure().unwrap_or_else(|| "no reason is known".to_owned())).await,
+    }
+    Ok(())
+}
