@@ -18,6 +18,8 @@ pub fn import(cluster: &Cluster) {
     let program = programs().join("kubectl-kubestash");
     let root = folder.path().join("root");
     std::fs::create_dir_all(root.join("etc/ssl/certs")).unwrap();
+    // Buckets are reached over TLS, which needs the authorities of the world.
+    std::fs::copy("/etc/ssl/certs/ca-certificates.crt", root.join("etc/ssl/certs/ca-certificates.crt")).unwrap();
     for library in libraries(&program) {
         let inside = root.join(library.strip_prefix("/").unwrap());
         std::fs::create_dir_all(inside.parent().unwrap()).unwrap();

@@ -6,6 +6,7 @@ mod check;
 mod diff;
 mod forget;
 mod generate;
+mod install;
 mod key;
 mod ls;
 mod mount;
@@ -56,6 +57,8 @@ pub enum Command {
     Unlock(unlock::UnlockArgs),
     Repo(repo::RepoArgs),
     Key(key::KeyArgs),
+    Install(install::InstallArgs),
+    Uninstall(install::UninstallArgs),
     Version(version::VersionArgs),
     #[command(hide = true)]
     Job(jobs::JobArgs),
@@ -83,6 +86,8 @@ pub async fn run(command: &Command, context: &CliContext) -> anyhow::Result<u8> 
         Command::Unlock(args) => unlock::run(args, context).await,
         Command::Repo(args) => repo::run(args, context).await,
         Command::Key(args) => key::run(args, context).await,
+        Command::Install(args) => install::run(args, context).await,
+        Command::Uninstall(args) => install::uninstall(args, context).await,
         Command::Version(args) => version::run(args, context).await,
         Command::Job(args) => jobs::run(args, context).await,
         Command::Operator(args) => operator::run(args, context).await,

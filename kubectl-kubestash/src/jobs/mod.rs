@@ -5,7 +5,7 @@ mod backup;
 mod cleanup;
 mod filters;
 mod init;
-mod report;
+pub mod report;
 mod restore;
 mod retention;
 mod target;

@@ -97,7 +97,7 @@ impl Place<'_> {
         for snapshot in goes {
             self.remove(&target, snapshot).await.with_context(|| format!("cannot remove Snapshot {}", snapshot.name_any()))?;
         }
-        match target.data.prune(PruneOptions::new(Timestamp::now()), &|_, _, _| ()).await {
+        match target.data.prune(PruneOptions::new(Timestamp::now()), &mut |_, _, _| ()).await {
             Ok(_) => Ok(()),
             // Another session's retention is at it; it or the next one frees the space.
             Err(RepositoryError::Locked { .. }) => Ok(()),

@@ -15,8 +15,6 @@ use crate::resources::{
 
 /// A repository that can be read and written.
 pub struct Target {
-    /// The object.
-    pub object: api::Repository,
     /// With `repository.yaml` and `snapshots/`.
     pub directory: Store,
     /// The data.
@@ -82,7 +80,7 @@ impl Target {
             }
             other => other?,
         };
-        Ok(Self { object, directory, data })
+        Ok(Self { directory, data })
     }
 
     /// Bytes of everything that the repository has stored.

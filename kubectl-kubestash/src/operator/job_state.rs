@@ -28,13 +28,6 @@ pub enum JobState {
     },
 }
 
-impl JobState {
-    /// Whether it has ended, well or not.
-    pub fn has_ended(&self) -> bool {
-        matches!(self, Self::Succeeded | Self::Failed { .. })
-    }
-}
-
 /// The state of a Job and its Pods.
 pub fn state_of(job: Option<&Job>, pods: &[Pod], now: Timestamp) -> JobState {
     let Some(job) = job.filter(|job| job.metadata.deletion_timestamp.is_none()) else { return JobState::Absent };

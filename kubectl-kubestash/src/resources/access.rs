@@ -12,10 +12,7 @@ use k8s_openapi::{
     },
     apimachinery::pkg::apis::meta::v1::OwnerReference,
 };
-use kube::{
-    Api, Client,
-    api::{DeleteParams, ListParams},
-};
+use kube::{Api, Client, api::ListParams};
 use kubestash::api::labels;
 use serde_json::{Value, json};
 
@@ -139,7 +136,10 @@ pub async fn revoke(client: &Client, name: &str, namespace: &str) -> kube::Resul
         let place = role.metadata.namespace.unwrap_or_default();
         super::delete::<Role>(&namespaced(client, &place), &role.metadata.name.unwrap_or_default()).await?;
     }
-    cluster_wide::<ClusterRoleBinding>(client).delete_collection(&DeleteParams::default(), &own).await?;
+    let everywhere = cluster_wide::<ClusterRoleBinding>(client);
+    for binding in everywhere.list(&own).await? {
+        super::delete(&everywhere, &binding.metadata.name.unwrap_or_default()).await?;
+    }
     Ok(())
 }
 

@@ -12,7 +12,7 @@ use kubestash::{object::yaml, repository::RepositoryError};
 pub fn one_line(error: &anyhow::Error) -> String {
     let mut parts: Vec<String> = Vec::new();
     for cause in error.chain() {
-        let text = cause.to_string().replace('\n', " ");
+        let text = cause.downcast_ref::<kube::Error>().map_or_else(|| cause.to_string(), super::said).replace('\n', " ");
         // Some causes repeat what they were caused by.
         if !parts.iter().any(|part| part.contains(&text)) {
             parts.push(text);

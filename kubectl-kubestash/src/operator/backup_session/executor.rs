@@ -68,8 +68,8 @@ pub async fn storages_of(repositories: &[Repository], context: &Context) -> Resu
 /// What a Job on repositories needs beside its own roles: roles beside the storages, and the Secrets.
 pub fn needs(access: &mut Access, role: &'static str, repositories: &[Repository], storages: &[BackupStorage]) {
     let mut places = vec![access.namespace.clone()];
-    places.extend(storages.iter().filter_map(ResourceExt::namespace));
-    places.extend(repositories.iter().filter_map(ResourceExt::namespace));
+    places.extend(storages.iter().filter_map(|storage| storage.namespace()));
+    places.extend(repositories.iter().filter_map(|repository| repository.namespace()));
     places.sort();
     places.dedup();
     access.roles.extend(places.into_iter().map(|place| (place, role)));

@@ -30,7 +30,7 @@ use super::{
     Error,
     context::Context,
     finalizer, hooks,
-    job_state::{self, JobState},
+    job_state,
     storage::create_once,
 };
 use crate::{
@@ -132,7 +132,12 @@ async fn apply(seen: &Seen, step: Step, api: &Api<BackupSession>, context: &Cont
         })
         .await
     };
-    let note = async |condition: Condition| edit(&|status| drop(set_condition(&mut status.conditions, condition.clone(), now))).await;
+    let note = async |condition: Condition| {
+        edit(&|status| {
+            set_condition(&mut status.conditions, condition.clone(), now);
+        })
+        .await
+    };
     match step {
         Step::Nothing | Step::Wait(_) => {}
         Step::Skip(why) => {

@@ -93,7 +93,7 @@ fn maintain(seen: &Seen, now: Timestamp) -> Vec<Step> {
     let old = seen.repository.status.clone().unwrap_or_default();
     let mut status = old.clone();
     let initialised = is_true(&status.conditions, conditions::REPOSITORY_INITIALIZED);
-    let mut fail = |status: &mut RepositoryStatus, why: &str| {
+    let fail = |status: &mut RepositoryStatus, why: &str| {
         let error = anyhow::Error::msg(why.to_owned());
         set_condition(&mut status.conditions, repository_initialised(Err(&error)), now);
     };

@@ -104,7 +104,7 @@ async fn apply(seen: &Seen, step: &Step, context: &Context) -> Result<Option<Dur
     let repository = &seen.repository;
     let namespace = repository.namespace().unwrap_or_default();
     let api = namespaced::<Repository>(&context.client, &namespace);
-    let place = seen.storage.as_ref().and_then(ResourceExt::namespace).unwrap_or_default();
+    let place = seen.storage.as_ref().and_then(|storage| storage.namespace()).unwrap_or_default();
     match step {
         Step::AddFinalizer => finalizer::add(&api, repository).await?,
         Step::Status(status) => {

@@ -99,7 +99,12 @@ async fn apply(seen: &Seen, step: Step, api: &Api<RestoreSession>, context: &Con
         })
         .await
     };
-    let note = async |condition: Condition| edit(&|status| drop(set_condition(&mut status.conditions, condition.clone(), now))).await;
+    let note = async |condition: Condition| {
+        edit(&|status| {
+            set_condition(&mut status.conditions, condition.clone(), now);
+        })
+        .await
+    };
     match step {
         Step::Nothing | Step::Wait(_) | Step::Missing(_) => {}
         Step::Invalid(why) => {

@@ -23,7 +23,7 @@ use self::decide::{Backend, Seen, SecretState, Step, decide};
 use super::{
     Error, context::Context,
     finalizer,
-    job_state::{self, JobState},
+    job_state,
     own_job::{OwnWork, start},
 };
 use crate::resources::{

@@ -1,0 +1,130 @@
+//! Which changes call which reconciler.
+
+use std::sync::Arc;
+
+use futures::StreamExt as _;
+use k8s_openapi::api::batch::v1::{CronJob, Job};
+use kube::{
+    Api, Resource, ResourceExt as _,
+    runtime::{
+        Controller,
+        controller::{Action, Config},
+        reflector::{ObjectRef, Store},
+        watcher,
+    },
+};
+use kubestash::api::{BackupConfiguration, BackupSession, BackupStorage, Repository, RestoreSession, Snapshot, labels};
+use serde::de::DeserializeOwned;
+
+use super::{Error, backup_session, configuration, context::Context, repository, restore_session, snapshot, storage};
+
+/// Objects of a kind that are worked on at the same time.
+const CONCURRENCY: u16 = 4;
+
+fn everything() -> watcher::Config {
+    watcher::Config::default()
+}
+
+/// Only what this operator has made.
+fn ours() -> watcher::Config {
+    watcher::Config::default().labels(&format!("{}={}", labels::MANAGED_BY, labels::MANAGED_BY_KUBESTASH))
+}
+
+/// Runs one controller to its end, which only comes with the process's.
+async fn drive<K, F, R>(controller: Controller<K>, reconcile: F, context: Arc<Context>)
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug + Send + Sync + 'static,
+    F: Fn(Arc<K>, Arc<Context>) -> R + Send + Sync + 'static,
+    R: Future<Output = Result<Action, Error>> + Send + 'static,
+{
+    let failed = |object: Arc<K>, error: &Error, _: Arc<Context>| {
+        let name = crate::resources::storage::full_name(&*object);
+        tracing::warn!(kind = %K::kind(&()), object = %name, category = error.category(), "{}", error.text());
+        error.again()
+    };
+    let counted = Arc::clone(&context);
+    controller
+        .with_config(Config::default().concurrency(CONCURRENCY))
+        .run(reconcile, failed, context)
+        .for_each(|done| {
+            counted.metrics.count(done.is_ok());
+            std::future::ready(())
+        })
+        .await;
+}
+
+/// The objects of a store that a condition picks.
+fn picked<K>(store: &Store<K>, wanted: impl Fn(&K) -> bool) -> Vec<ObjectRef<K>>
+where
+    K: Resource<DynamicType = ()> + Clone + Send + Sync + 'static,
+{
+    store.state().iter().filter(|object| wanted(object)).map(|object| ObjectRef::from_obj(&**object)).collect()
+}
+
+/// Runs all controllers.
+pub async fn run(context: Arc<Context>) {
+    let client = context.client.clone();
+    let storages = {
+        let controller = Controller::new(Api::<BackupStorage>::all(client.clone()), everything());
+        // What a repository has grown to is told by its storage.
+        let controller = controller.owns(Api::<Job>::all(client.clone()), ours()).watches(
+            Api::<Repository>::all(client.clone()),
+            everything(),
+            |repository: Repository| {
+                let own = repository.namespace().unwrap_or_default();
+                repository.spec.storage_ref.map(|reference| {
+                    let reference = reference.object().resolved(&own);
+                    ObjectRef::new(&reference.name).within(reference.namespace_or(&own))
+                })
+            },
+        );
+        drive(controller, storage::reconcile, Arc::clone(&context))
+    };
+    let repositories = {
+        let controller = Controller::new(Api::<Repository>::all(client.clone()), everything());
+        let store = controller.store();
+        let controller = controller.owns(Api::<Snapshot>::all(client.clone()), everything()).watches(
+            Api::<BackupStorage>::all(client.clone()),
+            everything(),
+            move |storage: BackupStorage| picked(&store, |repository| storage::refers_to(repository, &storage)),
+        );
+        drive(controller, repository::reconcile, Arc::clone(&context))
+    };
+    let configurations = {
+        let controller = Controller::new(Api::<BackupConfiguration>::all(client.clone()), everything());
+        let (by_storage, by_repository) = (controller.store(), controller.store());
+        let controller = controller
+            .owns(Api::<CronJob>::all(client.clone()), ours())
+            .watches(Api::<BackupStorage>::all(client.clone()), everything(), move |_| picked(&by_storage, |_| true))
+            .watches(Api::<Repository>::all(client.clone()), everything(), move |repository: Repository| {
+                let (namespace, name) = (repository.namespace(), repository.name_any());
+                picked(&by_repository, |configuration| {
+                    let names = configuration.spec.sessions.iter().flat_map(|session| &session.repositories);
+                    configuration.namespace() == namespace && names.into_iter().any(|info| info.name == name)
+                })
+            });
+        drive(controller, configuration::reconcile, Arc::clone(&context))
+    };
+    let sessions = {
+        let controller = Controller::new(Api::<BackupSession>::all(client.clone()), everything());
+        let controller = controller.owns(Api::<Job>::all(client.clone()), ours()).watches(
+            Api::<Snapshot>::all(client.clone()),
+            everything(),
+            |snapshot: Snapshot| {
+                let namespace = snapshot.namespace().unwrap_or_default();
+                snapshot.spec.backup_session.map(|name| ObjectRef::new(&name).within(&namespace))
+            },
+        );
+        drive(controller, backup_session::reconcile, Arc::clone(&context))
+    };
+    let snapshots = {
+        let controller = Controller::new(Api::<Snapshot>::all(client.clone()), everything());
+        drive(controller, snapshot::reconcile, Arc::clone(&context))
+    };
+    let restores = {
+        let controller = Controller::new(Api::<RestoreSession>::all(client.clone()), everything());
+        let controller = controller.owns(Api::<Job>::all(client.clone()), ours());
+        drive(controller, restore_session::reconcile, Arc::clone(&context))
+    };
+    futures::join!(storages, repositories, configurations, sessions, snapshots, restores);
+}
