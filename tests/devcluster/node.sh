@@ -129,6 +129,9 @@ cgroupRoot: /kubestash-$hash
 containerRuntimeEndpoint: unix://$d/containerd.sock
 podLogsDir: $d/pods
 failSwapOn: false
+# Images cannot be fetched again: they are not to be removed however full the disk is.
+imageGCHighThresholdPercent: 100
+imageGCLowThresholdPercent: 99
 evictionHard: {memory.available: 100Mi, nodefs.available: "1%", nodefs.inodesFree: "1%", imagefs.available: "1%"}
 clusterDomain: cluster.local
 resolvConf: ""

@@ -6,6 +6,7 @@ pub mod bench;
 pub mod cluster;
 pub mod corpus;
 pub mod differences;
+pub mod guide;
 pub mod image;
 pub mod kubectl;
 pub mod manifests;
