@@ -2,7 +2,7 @@
 //!
 //! `fixtures/kubestash-fields.tsv` holds the fields of its definitions: kind, path, type, required, default, validation. `[]` stands for the
 //! items of a list, `{}` for the values of a map. Where a type of Kubernetes begins, its fields are not listed.
-#![allow(missing_docs)]
+#![allow(clippy::unwrap_used, missing_docs)]
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -5,10 +5,14 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    schema::rules,
     session::{Backend, Session},
     usage_policy::UsagePolicy,
     words::words,
 };
+
+const RULES: [(&str, &str); 1] =
+    [("has(self.backupConfigurationTemplate)", "backupConfigurationTemplate must say what the BackupConfigurations look like")];
 
 /// A BackupConfiguration for every application that asks for one with annotations.
 #[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -27,10 +31,7 @@ use super::{
     printcolumn = r#"{"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}"#
 )]
 #[serde(rename_all = "camelCase")]
-#[schemars(extend("x-kubernetes-validations" = [{
-    "rule": "has(self.backupConfigurationTemplate)",
-    "message": "backupConfigurationTemplate must say what the BackupConfigurations look like",
-}]))]
+#[schemars(extend("x-kubernetes-validations" = rules(&RULES)))]
 pub struct BackupBlueprintSpec {
     /// The BackupConfiguration, with variables such as `${namespace}` in its texts.
     #[serde(default, skip_serializing_if = "Option::is_none")]

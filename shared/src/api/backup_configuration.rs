@@ -1,7 +1,7 @@
 //! `BackupConfiguration`: what is backed up, when, how and where to.
 
 use kube::CustomResource;
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -10,8 +10,68 @@ use super::{
     invoker_status::{BackendStatus, RepositoryReadiness, ResourceFoundStatus, SessionStatus},
     phase::BackupInvokerPhase,
     reference::TypedObjectReference,
+    schema::{checked_list, rules},
     session::{Backend, Session},
 };
+
+// An API server refuses rules that could take long. It knows how long lists and names get only where a rule asks for a field directly, and with `has`.
+const RULES: [(&str, &str); 3] = [
+    ("has(self.sessions)", "a BackupConfiguration needs a session"),
+    (
+        "!has(self.sessions) || self.sessions.all(s, !has(s.repositories) || s.repositories.all(r, !has(r.backend) || r.backend == '' || \
+         (has(self.backends) && self.backends.exists(b, has(b.name) && b.name == r.backend))))",
+        "the backend of each repository must be one of spec.backends",
+    ),
+    (
+        "!has(self.sessions) || !has(self.backends) || size(self.backends) < 2 || self.backends.exists(b, !has(b.name)) || \
+         self.sessions.all(s, !has(s.repositories) || s.repositories.all(r, has(r.backend) && r.backend != ''))",
+        "there are several backends, so each repository must say which one is meant",
+    ),
+];
+
+/// Of the list of backends.
+const BACKENDS_RULES: [(&str, &str); 1] = [(
+    "self.filter(a, !has(a.name)).size() < 2 && self.all(a, !has(a.name) || self.exists_one(b, has(b.name) && a.name == b.name))",
+    "each backend needs a name of its own",
+)];
+
+/// Of a backend.
+const BACKEND_RULES: [(&str, &str); 1] = [("has(self.storageRef)", "a backend needs a storageRef, which names its BackupStorage")];
+
+/// Of the list of sessions.
+const SESSIONS_RULES: [(&str, &str); 2] = [
+    ("size(self) > 0", "a BackupConfiguration needs a session"),
+    ("self.all(a, !has(a.name) || self.exists_one(b, has(b.name) && a.name == b.name))", "each session needs a name of its own"),
+];
+
+/// Of a session.
+const SESSION_RULES: [(&str, &str); 7] = [
+    ("has(self.name) && self.name != ''", "a session needs a name"),
+    ("has(self.scheduler)", "a session needs a scheduler, which says when it runs"),
+    (
+        "has(self.addon) && has(self.addon.name) && self.addon.name != '' && has(self.addon.tasks) && size(self.addon.tasks) > 0",
+        "a session needs an addon with a name and a task",
+    ),
+    ("!has(self.addon) || !has(self.addon.tasks) || self.addon.tasks.all(t, has(t.name) && t.name != '')", "each task of an addon needs a name"),
+    ("has(self.repositories) && size(self.repositories) > 0", "a session needs a repository, which says where its Snapshots go"),
+    (
+        "!has(self.repositories) || self.repositories.all(a, has(a.name) && a.name != '' && \
+         self.repositories.exists_one(b, has(b.name) && a.name == b.name))",
+        "each repository of a session needs a name of its own",
+    ),
+    (
+        "!has(self.repositories) || self.repositories.all(r, has(r.directory) && r.directory != '')",
+        "each repository needs a directory, which says where in the storage its data goes",
+    ),
+];
+
+fn backends(generator: &mut SchemaGenerator) -> Schema {
+    checked_list::<Backend>(generator, 32, &BACKENDS_RULES, &BACKEND_RULES)
+}
+
+fn sessions(generator: &mut SchemaGenerator) -> Schema {
+    checked_list::<Session>(generator, 64, &SESSIONS_RULES, &SESSION_RULES)
+}
 
 /// What is backed up, when, how and where to.
 #[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -34,16 +94,17 @@ use super::{
     printcolumn = r#"{"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}"#
 )]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = rules(&RULES)))]
 pub struct BackupConfigurationSpec {
     /// The application that is backed up; absent for the resources of the cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<TypedObjectReference>,
     /// The storages; the default one if absent.
-    #[schemars(length(max = 64))]
+    #[schemars(schema_with = "backends")]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub backends: Vec<Backend>,
     /// The backups.
-    #[schemars(length(max = 64))]
+    #[schemars(schema_with = "sessions")]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sessions: Vec<Session>,
     /// Whether nothing is backed up for now.

@@ -14,7 +14,10 @@ use super::{
     hook::HookStatus,
     phase::{BackupSessionPhase, RetentionPolicyPhase, SnapshotPhase},
     reference::{ObjectReference, TypedLocalObjectReference, TypedObjectReference},
+    schema::rules,
 };
+
+const RULES: [(&str, &str); 1] = [("self == oldSelf", "the spec of a BackupSession cannot be changed; make a new one")];
 
 /// One run of a session. It cannot be changed.
 #[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -38,6 +41,7 @@ use super::{
     printcolumn = r#"{"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}"#
 )]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = rules(&RULES)))]
 pub struct BackupSessionSpec {
     /// The BackupConfiguration or BackupBatch that it runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -11,6 +11,7 @@ use super::{
     names::{format_size, parse_size},
     phase::BackupStoragePhase,
     runtime_settings::RuntimeSettings,
+    schema::rules,
     usage_policy::UsagePolicy,
     volume::VolumeSource,
 };
@@ -57,9 +58,57 @@ pub struct BackupStorageSpec {
     pub runtime_settings: Option<RuntimeSettings>,
 }
 
+/// What makes the place of a storage: fields of `spec.storage`, and what they are called.
+const PLACE: [(&str, &str); 9] = [
+    ("provider", "provider"),
+    ("s3.bucket", "bucket"),
+    ("s3.prefix", "prefix"),
+    ("gcs.bucket", "bucket"),
+    ("gcs.prefix", "prefix"),
+    ("azure.storageAccount", "storage account"),
+    ("azure.container", "container"),
+    ("azure.prefix", "prefix"),
+    ("local.subPath", "subPath"),
+];
+
+/// Rules of the whole object: the place of a storage that holds repositories stays. Elsewhere they would be missing, and their data would stay
+/// behind.
+///
+/// KubeStash refuses every other change of `spec.storage` as well. Here `secretName`, `endpoint`, `region`, `maxConnections` and `insecureTLS`
+/// may change, on purpose: keys are rotated, and servers move and take their buckets with them.
+pub(crate) fn object_rules() -> Vec<(String, String)> {
+    let rule = |(field, name): (&str, &str)| {
+        // A field can be asked for only where all above it are there.
+        let value = |object: &str| {
+            let mut path = format!("{object}.spec.storage");
+            let mut there = format!("has({path})");
+            for step in field.split('.') {
+                path = format!("{path}.{step}");
+                there = format!("{there} && has({path})");
+            }
+            (format!("({there} && {path} != '')"), path)
+        };
+        let ((is_new, new), (is_old, old)) = (value("self"), value("oldSelf"));
+        let unused = "!has(oldSelf.status) || !has(oldSelf.status.repositories) || size(oldSelf.status.repositories) == 0";
+        (
+            format!("{unused} || ({is_new} ? ({is_old} && {new} == {old}) : !{is_old})"),
+            format!("the storage holds repositories, so its {name} cannot be changed: they would be missing there; make another BackupStorage"),
+        )
+    };
+    PLACE.map(rule).into()
+}
+
+const RULES: [(&str, &str); 4] = [
+    ("self.?provider.orValue('') != 's3' || has(self.s3)", "provider is s3, so the field s3 must name the bucket"),
+    ("self.?provider.orValue('') != 'gcs' || has(self.gcs)", "provider is gcs, so the field gcs must name the bucket"),
+    ("self.?provider.orValue('') != 'azure' || has(self.azure)", "provider is azure, so the field azure must name the container"),
+    ("self.?provider.orValue('') != 'local' || has(self.local)", "provider is local, so the field local must name the volume"),
+];
+
 /// Where a storage is and how to reach it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = rules(&RULES)))]
 pub struct Storage {
     /// `s3`, `gcs`, `azure` or `local`; the field of that name says the rest.
     #[serde(default, skip_serializing_if = "String::is_empty")]

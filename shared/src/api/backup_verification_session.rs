@@ -4,7 +4,9 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{condition::Condition, phase::VerificationSessionPhase, reference::TypedLocalObjectReference};
+use super::{condition::Condition, phase::VerificationSessionPhase, reference::TypedLocalObjectReference, schema::rules};
+
+const RULES: [(&str, &str); 1] = [("self == oldSelf", "the spec of a BackupVerificationSession cannot be changed; make a new one")];
 
 /// One check of a Snapshot. It cannot be changed. The plural is `backupverificationsession`, as in KubeStash.
 #[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -26,10 +28,7 @@ use super::{condition::Condition, phase::VerificationSessionPhase, reference::Ty
     printcolumn = r#"{"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}"#
 )]
 #[serde(rename_all = "camelCase")]
-#[schemars(extend("x-kubernetes-validations" = [{
-    "rule": "self == oldSelf",
-    "message": "the spec of a BackupVerificationSession cannot be changed; make a new one",
-}]))]
+#[schemars(extend("x-kubernetes-validations" = rules(&RULES)))]
 pub struct BackupVerificationSessionSpec {
     /// The BackupConfiguration or BackupBatch whose Snapshot is checked.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -10,10 +10,29 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     parameter::ParameterDefinition,
-    schema::{embedded, lenient},
+    schema::{embedded, lenient, rules},
     usage_policy::UsagePolicy,
     words::words,
 };
+
+const RULES: [(&str, &str); 5] = [
+    ("has(self.executor)", "executor must say who does what the hook says"),
+    ("!has(self.executor) || has(self.executor.type)", "executor.type must be Function, Pod or Operator"),
+    (
+        "self.?executor.?type.orValue('Function') == 'Function' || (has(self.action) && (has(self.action.exec) || has(self.action.httpGet) || \
+         has(self.action.httpPost) || has(self.action.tcpSocket)))",
+        "action must hold exec, httpGet, httpPost or tcpSocket, unless a Function is the executor",
+    ),
+    (
+        "self.?executor.?type.orValue('') != 'Function' || self.?executor.?function.?name.orValue('') != ''",
+        "executor.type is Function, so executor.function must name it",
+    ),
+    (
+        "!has(self.executor) || !has(self.executor.type) || self.executor.type != 'Pod' || (has(self.executor.pod) && \
+         has(self.executor.pod.selector) && self.executor.pod.selector.matches('^[^,]*=[^,]*(,[^,]*=[^,]*)*$'))",
+        "executor.type is Pod, so executor.pod.selector must give labels, as in app=web,tier=front",
+    ),
+];
 
 /// Something to do before or after a backup or a restore.
 #[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -34,6 +53,7 @@ use super::{
     printcolumn = r#"{"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}"#
 )]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = rules(&RULES)))]
 pub struct HookTemplateSpec {
     /// Which namespaces may use the template; its own if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -174,6 +194,7 @@ pub struct FunctionHookExecutor {
 #[serde(rename_all = "camelCase")]
 pub struct PodHookExecutor {
     /// Labels of the Pods, such as `app=web,tier=front`.
+    #[schemars(length(max = 4096))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub selector: Option<String>,
     /// The object that the Pods belong to.

@@ -11,7 +11,13 @@ use super::{
     deletion::DeletionPolicy,
     phase::{RepositoryPhase, SnapshotPhase},
     reference::{ObjectReference, StorageReference, TypedObjectReference},
+    schema::rules,
 };
+
+const RULES: [(&str, &str); 1] = [(
+    "!has(oldSelf.path) || self.?path.orValue('') == oldSelf.path",
+    "the path of a Repository cannot be changed: its data would stay behind; make another Repository",
+)];
 
 /// The snapshots of one application in one storage.
 #[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -37,6 +43,7 @@ use super::{
     printcolumn = r#"{"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}"#
 )]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = rules(&RULES)))]
 pub struct RepositorySpec {
     /// The application that is backed up; `na` for the resources of the cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -11,10 +11,13 @@ use super::{
     manifest_options::ManifestOptions,
     reference::{ObjectReference, TypedObjectReference},
     restore_status::RestoreSessionStatus,
+    schema::rules,
 };
 
 /// `dataSource.snapshot` that means the newest successful Snapshot of the Repository.
 pub const LATEST: &str = "latest";
+
+const RULES: [(&str, &str); 1] = [("has(self.dataSource)", "dataSource must say which Snapshot is brought back")];
 
 /// Bringing a Snapshot back.
 #[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -38,6 +41,7 @@ pub const LATEST: &str = "latest";
     printcolumn = r#"{"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}"#
 )]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = rules(&RULES)))]
 pub struct RestoreSessionSpec {
     /// The application that the data goes into; absent for the resources of the cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -59,9 +63,22 @@ pub struct RestoreSessionSpec {
     pub manifest_options: Option<ManifestOptions>,
 }
 
+const DATA_SOURCE_RULES: [(&str, &str); 3] = [
+    (
+        "!has(self.pitr) || (has(self.pitr.targetTime) && self.?repository.orValue('') != '')",
+        "pitr needs its targetTime, and the repository whose Snapshots are looked at",
+    ),
+    ("has(self.pitr) || self.?snapshot.orValue('') != ''", "snapshot must name a Snapshot, or be latest; or pitr must name a time"),
+    (
+        "self.?snapshot.orValue('') != 'latest' || self.?repository.orValue('') != ''",
+        "snapshot is latest, so repository must say of which Repository",
+    ),
+];
+
 /// Which Snapshot is brought back.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = rules(&DATA_SOURCE_RULES)))]
 pub struct DataSource {
     /// Namespace of the Repository and the Snapshot; the RestoreSession's own if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]

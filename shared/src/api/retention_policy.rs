@@ -4,8 +4,19 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::usage_policy::UsagePolicy;
+use super::{schema::rules, usage_policy::UsagePolicy};
 use crate::repository::retention;
+
+const RULES: [(&str, &str); 2] = [
+    (
+        "self.?maxRetentionPeriod.orValue('') != '' || has(self.successfulSnapshots)",
+        "a RetentionPolicy needs maxRetentionPeriod, successfulSnapshots or both",
+    ),
+    (
+        r"self.?maxRetentionPeriod.orValue('') == '' || self.maxRetentionPeriod.matches('^\\s*(-?[0-9]+(y|mo|w|d|h|m)\\s*)+$')",
+        "maxRetentionPeriod must be numbers with the units y, mo, w, d, h and m, as in 30d or 1y6mo",
+    ),
+];
 
 /// Which Snapshots stay and which are removed.
 #[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -25,8 +36,10 @@ use crate::repository::retention;
     printcolumn = r#"{"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}"#
 )]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = rules(&RULES)))]
 pub struct RetentionPolicySpec {
     /// Age from which on Snapshots are removed: numbers with the units `y`, `mo`, `w`, `d`, `h` and `m`, such as `30d` or `1y6mo`.
+    #[schemars(length(max = 253))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_retention_period: Option<String>,
     /// Which namespaces may use the policy; its own if absent.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 /// Parameters of a task or a hook: strings, and as a courtesy booleans and numbers. See [`parameter_text`].
 pub type Params = BTreeMap<String, Value>;
@@ -28,6 +28,25 @@ fn free_names(schema: &mut Map<String, Value>) {
     if required.is_empty() {
         schema.remove("required");
     }
+}
+
+/// Rules that an API server checks, each with what it says to whoever breaks it.
+pub(crate) type Rules = [(&'static str, &'static str)];
+
+/// The keyword that makes an API server check rules.
+pub(crate) const VALIDATIONS: &str = "x-kubernetes-validations";
+
+/// The value of [`VALIDATIONS`].
+pub(crate) fn rules(rules: &[(impl AsRef<str>, impl AsRef<str>)]) -> Value {
+    rules.iter().map(|(rule, message)| json!({"rule": rule.as_ref(), "message": message.as_ref()})).collect()
+}
+
+/// The schema of a list with rules for the whole and for each item. Rules of an item are here, and not with its type, where other kinds are less
+/// strict with the same type.
+pub(crate) fn checked_list<T: JsonSchema>(generator: &mut SchemaGenerator, max: usize, of_list: &Rules, of_item: &Rules) -> Schema {
+    let mut items = generator.subschema_for::<T>();
+    items.insert(VALIDATIONS.to_owned(), rules(of_item));
+    json_schema!({"type": "array", "items": items, "maxItems": max, VALIDATIONS: rules(of_list)})
 }
 
 /// Changes a schema and all that are in it. Below `properties` stand names, elsewhere keywords: a property may be called as a keyword is.
@@ -99,10 +118,8 @@ pub fn parameter_text(value: &Value) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use k8s_openapi::api::core::v1::ResourceRequirements;
-    use serde_json::json;
-
     use super::*;
+    use k8s_openapi::api::core::v1::ResourceRequirements;
 
     #[test]
     fn quantities_may_be_numbers() {

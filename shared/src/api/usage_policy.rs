@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    schema::{embedded, lenient},
+    schema::{embedded, lenient, rules},
     words::words,
 };
 
@@ -38,13 +38,15 @@ pub struct AllowedNamespaces {
     pub selector: Option<LabelSelector>,
 }
 
+const RULES: [(&str, &str); 1] = [(
+    "self.?allowedNamespaces.?from.orValue('Same') != 'Selector' || self.?allowedNamespaces.?selector.hasValue()",
+    "allowedNamespaces.from is Selector, so allowedNamespaces.selector must say which namespaces are meant",
+)];
+
 /// Who may use an object.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-#[schemars(extend("x-kubernetes-validations" = [{
-    "rule": "!has(self.allowedNamespaces) || !has(self.allowedNamespaces.from) || self.allowedNamespaces.from != 'Selector' || has(self.allowedNamespaces.selector)",
-    "message": "allowedNamespaces.from is Selector, so allowedNamespaces.selector must say which namespaces are meant",
-}]))]
+#[schemars(extend("x-kubernetes-validations" = rules(&RULES)))]
 pub struct UsagePolicy {
     /// The namespaces that may use this object; absent means its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]

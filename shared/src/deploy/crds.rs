@@ -49,6 +49,9 @@ fn finish(crd: CustomResourceDefinition) -> CustomResourceDefinition {
             drop_nullable(schema);
             if kind == "BackupStorage" {
                 add_volume_defaults(schema);
+                if let Some(root) = schema.as_object_mut() {
+                    root.insert(api::VALIDATIONS.to_owned(), api::rules(&api::storage_object_rules()));
+                }
             }
         }
     }
