@@ -11,7 +11,7 @@ use super::{
     phase::BackupInvokerPhase,
     reference::TypedObjectReference,
     schema::{checked_list, rules},
-    session::{Backend, Session},
+    session::{Backend, Session, find_backend},
 };
 
 // An API server refuses rules that could take long. It knows how long lists and names get only where a rule asks for a field directly, and with `has`.
@@ -123,15 +123,9 @@ impl BackupConfigurationSpec {
         self.sessions.iter().find(|session| session.name == name)
     }
 
-    /// The backend that a repository means: that of the name, or the only one where no name is given.
+    /// The backend that a repository means; see [`find_backend`].
     pub fn backend(&self, name: Option<&str>) -> Option<&Backend> {
-        match name.filter(|name| !name.is_empty()) {
-            Some(name) => self.backends.iter().find(|backend| backend.name == name),
-            None => self.backends.iter().find(|backend| backend.name.is_empty()).or(match self.backends.as_slice() {
-                [only] => Some(only),
-                _ => None,
-            }),
-        }
+        find_backend(&self.backends, name)
     }
 }
 

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    condition::{Condition, has_condition, is_false, is_true},
+    condition::{Condition, find_failure, has_condition, is_false, is_true},
     conditions::{
         BACKUP_EXECUTOR_ENSURED, BACKUP_SKIPPED, DEADLINE_EXCEEDED, METRICS_PUSHED, POST_BACKUP_HOOKS_EXECUTION_SUCCEEDED,
         PRE_BACKUP_HOOKS_EXECUTION_SUCCEEDED, SESSION_HISTORY_CLEANED, SNAPSHOT_CLEANUP_INCOMPLETE, SNAPSHOTS_ENSURED,
@@ -129,6 +129,9 @@ pub struct RetentionPolicyApplyStatus {
     pub error: Option<String>,
 }
 
+/// Conditions that tell of a failure when they are `True`.
+const BAD_WHEN_TRUE: [&str; 2] = [SNAPSHOT_CLEANUP_INCOMPLETE, DEADLINE_EXCEEDED];
+
 impl BackupSessionStatus {
     /// The phase that the Snapshots make together.
     fn roll_up(&self) -> BackupSessionPhase {
@@ -154,7 +157,7 @@ impl BackupSessionStatus {
             SESSION_HISTORY_CLEANED,
         ];
         failed.iter().any(|type_| is_false(&self.conditions, type_))
-            || [SNAPSHOT_CLEANUP_INCOMPLETE, DEADLINE_EXCEEDED].iter().any(|type_| is_true(&self.conditions, type_))
+            || BAD_WHEN_TRUE.iter().any(|type_| is_true(&self.conditions, type_))
             || self.retention_policy.iter().any(|applied| applied.phase == Some(RetentionPolicyPhase::FailedToApply))
     }
 
@@ -183,9 +186,8 @@ impl BackupSessionStatus {
 
     /// Why it failed, in a sentence: what a condition says, else which Snapshots failed, else which policy.
     pub fn failure(&self) -> Option<String> {
-        let condition = self.conditions.iter().find(|condition| condition.is_false());
-        if let Some(condition) = condition {
-            return Some(condition.message.clone().or_else(|| condition.reason.clone()).unwrap_or_else(|| condition.type_.clone()));
+        if let Some(failed) = find_failure(&self.conditions, &BAD_WHEN_TRUE) {
+            return Some(failed);
         }
         let failed = self.snapshots.iter().filter(|snapshot| snapshot.phase == Some(SnapshotPhase::Failed));
         let failed: Vec<&str> = failed.map(|snapshot| snapshot.name.as_str()).collect();
@@ -260,6 +262,7 @@ mod tests {
         assert_eq!(status(&[(METRICS_PUSHED, true)], &[Succeeded], None).failure(), None);
         assert_eq!(status(&[(SNAPSHOTS_ENSURED, false)], &[Failed], None).failure().as_deref(), Some("SnapshotsEnsured"));
         assert_eq!(status(&[], &[Failed, Succeeded, Failed], None).failure().as_deref(), Some("these Snapshots failed: s0, s2"));
+        assert_eq!(status(&[(DEADLINE_EXCEEDED, true)], &[Succeeded], None).failure().as_deref(), Some("DeadlineExceeded"));
         let policy = status(&[], &[Succeeded], Some(RetentionPolicyPhase::FailedToApply)).failure().unwrap();
         assert!(policy.starts_with("the RetentionPolicy could not be applied"), "{policy}");
     }

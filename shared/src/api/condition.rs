@@ -99,6 +99,13 @@ pub fn find_condition<'a>(conditions: &'a [Condition], type_: &str) -> Option<&'
     conditions.iter().find(|condition| condition.type_ == type_)
 }
 
+/// What the first condition says that tells of a failure: one that is `False`, or `True` and of a type for which that is bad.
+pub fn find_failure(conditions: &[Condition], bad_when_true: &[&str]) -> Option<String> {
+    let is_bad = |condition: &&Condition| condition.is_false() || (condition.is_true() && bad_when_true.contains(&condition.type_.as_str()));
+    let condition = conditions.iter().find(is_bad)?;
+    Some(condition.message.as_ref().or(condition.reason.as_ref()).unwrap_or(&condition.type_).clone())
+}
+
 /// Whether a condition is there and `True`.
 pub fn is_true(conditions: &[Condition], type_: &str) -> bool {
     find_condition(conditions, type_).is_some_and(Condition::is_true)

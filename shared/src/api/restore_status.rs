@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    condition::{Condition, has_condition, is_false, is_true},
+    condition::{Condition, find_failure, has_condition, is_false, is_true},
     conditions::{
         DEADLINE_EXCEEDED, METRICS_PUSHED, POST_RESTORE_HOOKS_EXECUTION_SUCCEEDED, PRE_RESTORE_HOOKS_EXECUTION_SUCCEEDED, RESTORE_EXECUTOR_ENSURED,
         RESTORE_INCOMPLETE, VALIDATION_PASSED,
@@ -145,6 +145,9 @@ pub struct RestoreProgress {
     pub speed: Option<String>,
 }
 
+/// Conditions that tell of a failure when they are `True`.
+const BAD_WHEN_TRUE: [&str; 2] = [RESTORE_INCOMPLETE, DEADLINE_EXCEEDED];
+
 impl RestoreSessionStatus {
     /// The phase that the parts make together.
     fn roll_up(&self) -> RestorePhase {
@@ -170,7 +173,7 @@ impl RestoreSessionStatus {
         [PRE_RESTORE_HOOKS_EXECUTION_SUCCEEDED, POST_RESTORE_HOOKS_EXECUTION_SUCCEEDED, RESTORE_EXECUTOR_ENSURED]
             .iter()
             .any(|type_| is_false(&self.conditions, type_))
-            || [RESTORE_INCOMPLETE, DEADLINE_EXCEEDED].iter().any(|type_| is_true(&self.conditions, type_))
+            || BAD_WHEN_TRUE.iter().any(|type_| is_true(&self.conditions, type_))
     }
 
     /// The phase that conditions and parts make. `MetricsPushed` ends every session: before, it has neither succeeded nor failed.
@@ -198,9 +201,8 @@ impl RestoreSessionStatus {
 
     /// Why it failed, in a sentence: what a condition says, else what became of the parts.
     pub fn failure(&self) -> Option<String> {
-        let condition = self.conditions.iter().find(|condition| condition.is_false());
-        if let Some(condition) = condition {
-            return Some(condition.message.clone().or_else(|| condition.reason.clone()).unwrap_or_else(|| condition.type_.clone()));
+        if let Some(failed) = find_failure(&self.conditions, &BAD_WHEN_TRUE) {
+            return Some(failed);
         }
         let mut failed = self.components.iter().filter(|(_, component)| component.phase == Some(RestorePhase::Failed));
         let (name, component) = failed.next()?;

@@ -27,6 +27,16 @@ pub struct Backend {
     pub retention_policy: Option<ObjectReference>,
 }
 
+/// The backend that a repository means: that of the name; where no name is given the one without a name, or the only one.
+pub fn find_backend<'a>(backends: &'a [Backend], name: Option<&str>) -> Option<&'a Backend> {
+    let named = |name: &str| backends.iter().find(|backend| backend.name == name);
+    match (name.filter(|name| !name.is_empty()), backends) {
+        (Some(name), _) => named(name),
+        (None, [only]) => Some(only),
+        (None, _) => named(""),
+    }
+}
+
 /// A backup that is made again and again.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
