@@ -194,9 +194,11 @@ impl RestoreSessionStatus {
         }
     }
 
-    /// Whether no part will change any more.
+    /// Whether all parts are there and none will change any more.
     pub fn is_restored(&self) -> bool {
-        matches!(self.roll_up(), RestorePhase::Succeeded | RestorePhase::Failed | RestorePhase::Unknown)
+        let total = self.total_components.and_then(|total| usize::try_from(total).ok()).unwrap_or(1);
+        let has_ended = |part: &RestoreComponentStatus| part.phase.is_some_and(RestorePhase::is_completed);
+        self.components.len() >= total && self.components.values().all(has_ended)
     }
 
     /// Why it failed, in a sentence: what a condition says, else what became of the parts.
@@ -272,6 +274,21 @@ mod tests {
         ];
         for (phases, conditions, wanted) in rows {
             assert_eq!(status(Some(1), phases, conditions).compute_phase(), wanted, "{phases:?} {conditions:?}");
+        }
+    }
+
+    #[test]
+    fn a_restore_has_ended_when_all_parts_have() {
+        use RestorePhase::{Failed, Running, Succeeded, Unknown};
+        let rows: [(Option<i32>, &[RestorePhase], bool); 5] = [
+            (None, &[], false),
+            (Some(2), &[Succeeded, Unknown], true),
+            (Some(2), &[Failed, Running], false),
+            (Some(2), &[Failed], false),
+            (None, &[Failed], true),
+        ];
+        for (total, phases, wanted) in rows {
+            assert_eq!(status(total, phases, &[]).is_restored(), wanted, "{phases:?} of {total:?}");
         }
     }
 

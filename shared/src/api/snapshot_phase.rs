@@ -44,9 +44,11 @@ impl SnapshotStatus {
         }
     }
 
-    /// Whether all components will not change any more, so that the file can be written.
+    /// Whether all components are there and none will change any more, so that the file can be written.
     pub fn is_backed_up(&self) -> bool {
-        matches!(self.roll_up(), SnapshotPhase::Succeeded | SnapshotPhase::Failed)
+        let total = self.total_components.and_then(|total| usize::try_from(total).ok()).unwrap_or(1);
+        let has_ended = |component: &Component| matches!(component.phase, Some(ComponentPhase::Succeeded | ComponentPhase::Failed));
+        self.components.len() >= total && self.components.values().all(has_ended)
     }
 
     /// Whether all components are undamaged; unknown as long as that of one is, and without components.
@@ -132,6 +134,23 @@ mod tests {
         for (phases, conditions, wanted) in rows {
             let components: Vec<_> = phases.iter().map(|phase| component(*phase)).collect();
             assert_eq!(status(Some(1), &components, conditions).compute_phase(), wanted, "{phases:?} {conditions:?}");
+        }
+    }
+
+    #[test]
+    fn a_backup_has_ended_when_all_components_have() {
+        use ComponentPhase::{Failed, Running, Succeeded};
+        let rows: [(Option<i32>, &[ComponentPhase], bool); 6] = [
+            (None, &[], false),
+            (Some(1), &[Succeeded], true),
+            (Some(2), &[Failed, Succeeded], true),
+            (Some(2), &[Failed, Running], false),
+            (Some(3), &[Failed, Succeeded], false),
+            (None, &[Failed], true),
+        ];
+        for (total, phases, wanted) in rows {
+            let components: Vec<_> = phases.iter().map(|phase| component(*phase)).collect();
+            assert_eq!(status(total, &components, &[]).is_backed_up(), wanted, "{phases:?} of {total:?}");
         }
     }
 
