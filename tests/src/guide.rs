@@ -39,9 +39,8 @@ impl Guide {
     /// Its namespace, its Secrets, its storage and its policy.
     pub fn prepare(&self, backend: Backend<'_>) {
         self.cluster.apply(&format!("apiVersion: v1\nkind: Namespace\nmetadata: {{name: {NAMESPACE}}}\n"));
-        self.cluster.apply(
-            "apiVersion: v1\nkind: Secret\nmetadata: {name: encrypt-secret, namespace: demo}\nstringData: {RESTIC_PASSWORD: changeit}\n",
-        );
+        self.cluster
+            .apply("apiVersion: v1\nkind: Secret\nmetadata: {name: encrypt-secret, namespace: demo}\nstringData: {RESTIC_PASSWORD: changeit}\n");
         self.cluster.apply(&storage(backend));
         self.cluster.apply(POLICY);
     }

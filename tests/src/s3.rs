@@ -58,12 +58,7 @@ impl S3Server {
         let process = Command::new(weed())
             .arg("mini")
             .args([format!("-ip={address}"), format!("-ip.bind={address}")])
-            .args([
-                "-s3.port.iceberg=0",
-                "-webdav=false",
-                "-admin.ui=false",
-                "-volume.preStopSeconds=0",
-            ])
+            .args(["-s3.port.iceberg=0", "-webdav=false", "-admin.ui=false", "-volume.preStopSeconds=0"])
             .args([format!("-dir={}", path.display()), format!("-s3.config={}", path.join("s3.json").display()), format!("-bucket={BUCKET}")])
             .args([format!("-s3.port={port}"), format!("-master.port={master}"), format!("-volume.port={volume}"), format!("-filer.port={filer}")])
             .stdin(Stdio::null())

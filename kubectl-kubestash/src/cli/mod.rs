@@ -7,6 +7,7 @@ pub mod objects;
 pub mod output;
 pub mod progress;
 pub mod repo;
+pub mod session;
 pub mod snapshots;
 
 use args::GlobalArgs;

@@ -7,12 +7,20 @@ use std::{io::Write as _, os::unix::fs::OpenOptionsExt as _, path::PathBuf};
 use anyhow::Context as _;
 use jiff::Timestamp;
 use kubestash::{
-    api::{BackendMeta, MAX_META, NATIVE_PATH, RepositoryEntry, find_repositories, repository_yaml, snapshot_yaml},
+    api::{NATIVE_PATH, ObjectReference, RepositoryEntry, find_repositories, repository_yaml, snapshot_yaml},
+    backend,
     repository::{KeyCost, Password, Repository, Root},
     store::{Location, Store},
 };
 
 use super::{CliContext, errors::hinted};
+use crate::{
+    jobs::storage_of,
+    resources::{
+        is_missing, namespaced,
+        storage::{is_local, open, password},
+    },
+};
 
 /// Directory of a repository that a command makes.
 const DEFAULT_DIRECTORY: &str = "cluster-resources";
@@ -79,6 +87,9 @@ impl CliContext {
     /// Opens the repository; with `create`, makes it first where there is none.
     pub async fn repository(&self, create: bool) -> anyhow::Result<OpenRepository> {
         let place = self.place()?;
+        if let Some(name) = cluster_repository(&place) {
+            return self.repository_of_cluster(&name, &place).await;
+        }
         let location = Location::parse(&place)?;
         let options = self.args.store_options(&location)?;
         let failed = || match &options.endpoint {
@@ -105,6 +116,41 @@ impl CliContext {
         Ok(OpenRepository { repository, entry, directory, place })
     }
 
+    /// The repository behind a Repository object, found with the caller's own rights.
+    async fn repository_of_cluster(&self, name: &ObjectReference, place: &str) -> anyhow::Result<OpenRepository> {
+        let cluster = self.cluster().await?;
+        let client = cluster.client();
+        let namespace = name.namespace_or(self.namespace(&cluster)).to_owned();
+        let failed = || format!("cannot open Repository {namespace}/{} of the cluster", name.name);
+        let api = namespaced::<kubestash::api::Repository>(&client, &namespace);
+        let object = match api.get(&name.name).await {
+            Err(error) if is_missing(&error) => {
+                return Err(hinted(
+                    format!("there is no Repository {namespace}/{} in the cluster", name.name),
+                    format!("`kubectl get repositories -n {namespace}` lists them; a folder of that name does not exist either"),
+                ));
+            }
+            other => other.with_context(failed)?,
+        };
+        let storage = storage_of(&client, &object).await.with_context(failed)?;
+        if is_local(&storage) {
+            return Err(hinted(
+                format!("Repository {namespace}/{} is on a volume that only Pods of the cluster reach", name.name),
+                "mount the volume here and name its folder with --repo, or restore with a RestoreSession",
+            ));
+        }
+        let path = object.spec.path.clone().unwrap_or_default();
+        let directory = open(&client, &storage).await.with_context(failed)?.sub(&path);
+        let given = self.args.password_file.is_some() || std::env::var_os("KUBESTASH_PASSWORD").is_some_and(|text| !text.is_empty());
+        let password = match &object.spec.encryption_secret {
+            Some(secret) if !given => password(&client, secret, &namespace).await.with_context(failed)?,
+            _ => self.password(false)?,
+        };
+        let repository = Repository::open(directory.sub(NATIVE_PATH), &password).await.with_context(failed)?;
+        let entry = RepositoryEntry { name: name.name.clone(), namespace, path };
+        Ok(OpenRepository { repository, entry, directory, place: place.to_owned() })
+    }
+
     async fn find(&self, storage: &Store) -> anyhow::Result<Option<(Store, RepositoryEntry)>> {
         let mut found = find_repositories(storage, self.args.directory.as_deref()).await?;
         if found.len() > 1 {
@@ -118,14 +164,10 @@ impl CliContext {
     async fn create(&self, storage: &Store, location: &Location, place: &str) -> anyhow::Result<(Store, RepositoryEntry)> {
         let now = Timestamp::now();
         let others = matches!(location, Location::Folder(path) if std::fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_some()));
-        let mut meta = match storage.get_at_most("metadata.yaml", MAX_META).await {
-            Ok(text) => BackendMeta::read(&text)?,
-            Err(error) if error.is_not_found() => BackendMeta::new(now),
-            Err(error) => return Err(error.into()),
-        };
+        let meta = backend::initialise(storage, now).await?;
         let path = self.args.directory.as_deref().unwrap_or(DEFAULT_DIRECTORY).trim_matches('/').to_owned();
-        let listed = meta.repositories.iter().find(|entry| entry.path.trim_matches('/') == path).cloned();
-        let entry = listed.clone().unwrap_or_else(|| {
+        let listed = meta.repositories.into_iter().find(|entry| entry.path.trim_matches('/') == path);
+        let entry = listed.unwrap_or_else(|| {
             let name = kubestash::api::sanitize_name(&path);
             RepositoryEntry { name, namespace: "default".to_owned(), path }
         });
@@ -135,11 +177,8 @@ impl CliContext {
         Repository::init(directory.sub(NATIVE_PATH), &password, KeyCost::default(), &label, now)
             .await
             .with_context(|| format!("cannot make a repository at {place}"))?;
-        directory.put_new("repository.yaml", repository_yaml(&entry, now).into()).await?;
-        if listed.is_none() {
-            meta.repositories.push(entry.clone());
-            storage.put("metadata.yaml", meta.write().into()).await?;
-        }
+        directory.put_new(backend::REPOSITORY, repository_yaml(&entry, now).into()).await?;
+        backend::enter(storage, &entry, now).await?;
         let beside = if others { ", beside files that were there before and stay as they are" } else { "" };
         self.note(&format!("Made an encrypted repository at {place} ({}){beside}.", entry.path));
         Ok((directory, entry))
@@ -149,14 +188,23 @@ impl CliContext {
 impl OpenRepository {
     /// Writes `snapshots/<name>.yaml` behind a commit.
     pub async fn write_snapshot_file(&self, root: &Root) -> anyhow::Result<()> {
-        self.directory.put(&snapshot_file(&root.name), snapshot_yaml(root, &self.entry).into()).await?;
+        self.directory.put(&backend::snapshot_file(&root.name), snapshot_yaml(root, &self.entry).into()).await?;
         Ok(())
     }
 }
 
-/// Name of a snapshot's YAML file below its directory.
-pub fn snapshot_file(name: &str) -> String {
-    format!("snapshots/{name}.yaml")
+/// The Repository object that a place names: `repository/NAME`, `repo/NAME`, or `NAMESPACE/NAME` where no folder is called so.
+fn cluster_repository(place: &str) -> Option<ObjectReference> {
+    let (first, name) = place.split_once('/')?;
+    let is_name =
+        |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'.'));
+    if !is_name(first) || !is_name(name) || first.starts_with('.') || std::path::Path::new(place).exists() {
+        return None;
+    }
+    Some(match first {
+        "repository" | "repo" => ObjectReference { name: name.to_owned(), namespace: None },
+        namespace => ObjectReference::new(name, namespace),
+    })
 }
 
 /// Reads a password file.

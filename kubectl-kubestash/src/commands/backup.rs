@@ -15,6 +15,7 @@ use kubestash::{
     repository::{BackupOptions, CommitInfo, KindOutcome, Repository, Root, Snapshot},
 };
 
+use super::trigger::{TriggerFlags, trigger};
 use crate::cli::{
     CliContext,
     errors::hinted,
@@ -28,6 +29,11 @@ use crate::cli::{
 /// All kinds are read at one point in time. Objects that did not change since the snapshot before are not stored again.
 #[derive(Debug, Args)]
 pub struct BackupArgs {
+    /// Run this BackupConfiguration's sessions in the cluster instead, as `trigger` does
+    #[arg(conflicts_with_all = ["name", "tags", "sensitive", "no_parent", "dry_run"])]
+    pub configuration: Option<String>,
+    #[command(flatten)]
+    pub trigger: TriggerFlags,
     #[command(flatten)]
     pub filters: FilterArgs,
     /// Name of the snapshot [default: CONTEXT-DATE-TIME]
@@ -94,6 +100,9 @@ impl FilterArgs {
 }
 
 pub async fn run(args: &BackupArgs, context: &CliContext) -> anyhow::Result<u8> {
+    if let Some(configuration) = &args.configuration {
+        return trigger(configuration, &args.trigger, context).await;
+    }
     let started = Instant::now();
     let cluster = context.cluster().await?;
     let filters = args.filters.filters(context);

@@ -2,6 +2,7 @@
 
 use clap::Args;
 use jiff::Timestamp;
+use kubestash::backend::snapshot_file;
 use kubestash::repository::{
     Root, SnapshotId,
     prune::PruneOptions,
@@ -15,7 +16,7 @@ use crate::cli::{
     errors::hinted,
     exit,
     output::{count, print_bytes, structured, table, time},
-    repo::{OpenRepository, snapshot_file},
+    repo::OpenRepository,
 };
 
 /// Remove snapshots from the repository

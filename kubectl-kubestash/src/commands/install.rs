@@ -104,7 +104,12 @@ async fn established(api: &Api<CustomResourceDefinition>, all: &[CustomResourceD
             if conditions.iter().any(|condition| condition.type_ == "Established" && condition.status == "True") {
                 break;
             }
-            anyhow::ensure!(start.elapsed() < patience, "CustomResourceDefinition {} is not served after {} s", definition.name_any(), patience.as_secs());
+            anyhow::ensure!(
+                start.elapsed() < patience,
+                "CustomResourceDefinition {} is not served after {} s",
+                definition.name_any(),
+                patience.as_secs()
+            );
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }

@@ -8,13 +8,16 @@ mod forget;
 mod generate;
 mod install;
 mod key;
+mod logs;
 mod ls;
 mod mount;
+mod pause;
 mod prune;
 mod repair;
 mod repo;
 mod restore;
 mod snapshots;
+mod trigger;
 mod umount;
 mod unlock;
 mod version;
@@ -57,6 +60,11 @@ pub enum Command {
     Unlock(unlock::UnlockArgs),
     Repo(repo::RepoArgs),
     Key(key::KeyArgs),
+    Trigger(trigger::TriggerArgs),
+    Pause(pause::PauseArgs),
+    Resume(pause::ResumeArgs),
+    Logs(logs::LogsArgs),
+    Wait(logs::WaitArgs),
     Install(install::InstallArgs),
     Uninstall(install::UninstallArgs),
     Version(version::VersionArgs),
@@ -86,6 +94,11 @@ pub async fn run(command: &Command, context: &CliContext) -> anyhow::Result<u8> 
         Command::Unlock(args) => unlock::run(args, context).await,
         Command::Repo(args) => repo::run(args, context).await,
         Command::Key(args) => key::run(args, context).await,
+        Command::Trigger(args) => trigger::run(args, context).await,
+        Command::Pause(args) => pause::pause(args, context).await,
+        Command::Resume(args) => pause::resume(args, context).await,
+        Command::Logs(args) => logs::logs(args, context).await,
+        Command::Wait(args) => logs::wait(args, context).await,
         Command::Install(args) => install::run(args, context).await,
         Command::Uninstall(args) => install::uninstall(args, context).await,
         Command::Version(args) => version::run(args, context).await,

@@ -2,6 +2,7 @@
 
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
+use kubestash::backend::snapshot_file;
 use kubestash::repository::{
     CheckDepth, Root,
     repair::{IndexRepair, PackRepair, SnapshotRepair},
@@ -13,7 +14,7 @@ use crate::cli::{
     exit,
     output::{count, print_bytes, size, some, structured},
     progress::Ticker,
-    repo::{OpenRepository, snapshot_file},
+    repo::OpenRepository,
 };
 
 /// Names printed of a long list; `-o json` has them all.

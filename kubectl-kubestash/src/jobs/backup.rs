@@ -17,12 +17,7 @@ use kubestash::{
     repository::{BackupOptions, CommitInfo, Root, SnapshotId, SnapshotWriter},
 };
 
-use super::{
-    every_ten_seconds,
-    filters::FilterFlags,
-    on_termination, report,
-    target::Target,
-};
+use super::{every_ten_seconds, filters::FilterFlags, on_termination, report, target::Target};
 use crate::{
     cli::exit,
     resources::{

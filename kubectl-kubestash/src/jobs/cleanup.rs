@@ -1,11 +1,7 @@
 //! `cleanup`: erase what a deleted object leaves in a storage, as its deletion policy says.
 
 use clap::Args;
-use kubestash::{
-    api::BackupStorage,
-    backend,
-    cluster::Cluster,
-};
+use kubestash::{api::BackupStorage, backend, cluster::Cluster};
 
 use crate::{
     cli::exit,

@@ -45,7 +45,7 @@ pub async fn run(args: &InitArgs, cluster: &Cluster, namespace: &str) -> anyhow:
             Ok(backend::register(&open(&client, &storage).await?, &entry, yaml, now).await?)
         }
         .await;
-        let condition = repository_initialised(done.as_ref().map(|()| ()));
+        let condition = repository_initialised(done.as_ref().copied());
         update_status(&repositories, name, |repository: &mut Repository| note_repository(repository, condition.clone(), now)).await?;
         return done.map(|()| exit::OK);
     }

@@ -11,6 +11,8 @@ mod retention;
 mod target;
 mod trigger;
 
+pub use target::storage_of;
+
 use std::sync::Arc;
 
 use clap::{Args, Subcommand};

@@ -1,5 +1,7 @@
 //! What a backup tells of itself in the status of a Snapshot. Pure.
 
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kubestash::{
     api::{
         COMPONENT, Component, ComponentPhase, Condition, Driver, KStashStats, MAX_NOT_READ, NATIVE_PATH, NotRead, Snapshot, conditions,
@@ -7,8 +9,6 @@ use kubestash::{
     },
     repository::{KindOutcome, Root},
 };
-use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 /// A component of our driver, which is in a phase.
 pub fn component(phase: ComponentPhase) -> Component {

@@ -65,7 +65,9 @@ impl Target {
     async fn reach(client: &Client, object: api::Repository, secret: Option<&ObjectReference>, make: bool) -> anyhow::Result<Self> {
         let own = object.namespace().unwrap_or_default();
         let directory = directory_of(client, &object).await?;
-        let secret = secret.or(object.spec.encryption_secret.as_ref()).context("spec.encryptionSecret is missing; name a Secret with the key RESTIC_PASSWORD")?;
+        let secret = secret
+            .or(object.spec.encryption_secret.as_ref())
+            .context("spec.encryptionSecret is missing; name a Secret with the key RESTIC_PASSWORD")?;
         let password = password(client, secret, &own).await?;
         let place = directory.sub(NATIVE_PATH);
         let data = match Repository::open(place.clone(), &password).await {

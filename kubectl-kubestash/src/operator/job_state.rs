@@ -120,7 +120,8 @@ mod tests {
     #[test]
     fn states_of_jobs() {
         assert_eq!(state_of(None, &[], Timestamp::UNIX_EPOCH), JobState::Absent);
-        let done = |type_: &str| json!({"status": {"conditions": [{"type": type_, "status": "True", "reason": "BackoffLimitExceeded", "message": "m"}]}});
+        let done =
+            |type_: &str| json!({"status": {"conditions": [{"type": type_, "status": "True", "reason": "BackoffLimitExceeded", "message": "m"}]}});
         assert_eq!(state(done("Complete"), Value::Null), JobState::Succeeded);
         assert_eq!(state(done("Failed"), Value::Null), JobState::Failed { message: "m".to_owned() });
         let killed = json!({"metadata": {"name": "p"}, "status": {"containerStatuses": [

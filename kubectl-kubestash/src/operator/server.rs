@@ -21,7 +21,11 @@ pub async fn serve(context: Arc<Context>, ready: Arc<AtomicBool>) -> anyhow::Res
         .route(
             "/readyz",
             get(move || async move {
-                if ready.load(Ordering::Relaxed) { (StatusCode::OK, "ok") } else { (StatusCode::SERVICE_UNAVAILABLE, "the API server has not answered yet") }
+                if ready.load(Ordering::Relaxed) {
+                    (StatusCode::OK, "ok")
+                } else {
+                    (StatusCode::SERVICE_UNAVAILABLE, "the API server has not answered yet")
+                }
             }),
         )
         .route("/metrics", get(move || async move { context.metrics.text() }));

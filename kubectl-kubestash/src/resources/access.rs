@@ -75,7 +75,10 @@ impl Access {
             names.sort_unstable();
             names.dedup();
             let rules = json!([{"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"], "resourceNames": names}]);
-            (namespace.to_owned(), json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": self.meta(&name, Some(namespace)), "rules": rules}))
+            (
+                namespace.to_owned(),
+                json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": self.meta(&name, Some(namespace)), "rules": rules}),
+            )
         };
         by_namespace.into_iter().map(role).collect()
     }
@@ -114,8 +117,7 @@ impl Access {
             apply(&namespaced(client, namespace), &binding).await?;
         }
         for role in &self.cluster_roles {
-            let binding: ClusterRoleBinding =
-                serde_json::from_value(self.binding("ClusterRoleBinding", "ClusterRole", role, None)).map_err(read)?;
+            let binding: ClusterRoleBinding = serde_json::from_value(self.binding("ClusterRoleBinding", "ClusterRole", role, None)).map_err(read)?;
             apply(&cluster_wide(client), &binding).await?;
         }
         Ok(())

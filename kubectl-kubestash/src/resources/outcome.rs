@@ -1,11 +1,7 @@
 //! What became of preparing storages and repositories, as their conditions tell it.
 
 use kube::ResourceExt as _;
-use kubestash::api::{
-    BackupStorage, Condition, Repository, RepositoryEntry, TypedObjectReference, conditions,
-    conditions::reason,
-    set_condition,
-};
+use kubestash::api::{BackupStorage, Condition, Repository, RepositoryEntry, TypedObjectReference, conditions, conditions::reason, set_condition};
 use kubestash::{object::yaml, repository::RepositoryError};
 
 /// A failure in one line: everything that led to it. Errors hold no values of Secrets.
@@ -24,15 +20,10 @@ pub fn one_line(error: &anyhow::Error) -> String {
 /// `BackendInitialized`.
 pub fn backend_initialised(done: Result<(), &anyhow::Error>) -> Condition {
     match done {
-        Ok(()) => Condition::new(
-            conditions::BACKEND_INITIALIZED,
-            true,
-            reason::BACKEND_INITIALIZATION_SUCCEEDED,
-            "Successfully initialized backend.",
-        ),
-        Err(error) => {
-            Condition::new(conditions::BACKEND_INITIALIZED, false, reason::BACKEND_INITIALIZATION_FAILED, one_line(error))
+        Ok(()) => {
+            Condition::new(conditions::BACKEND_INITIALIZED, true, reason::BACKEND_INITIALIZATION_SUCCEEDED, "Successfully initialized backend.")
         }
+        Err(error) => Condition::new(conditions::BACKEND_INITIALIZED, false, reason::BACKEND_INITIALIZATION_FAILED, one_line(error)),
     }
 }
 
@@ -45,9 +36,7 @@ pub fn repository_initialised(done: Result<(), &anyhow::Error>) -> Condition {
             reason::REPOSITORY_INITIALIZATION_SUCCEEDED,
             "Successfully initialized repository",
         ),
-        Err(error) => {
-            Condition::new(conditions::REPOSITORY_INITIALIZED, false, reason::REPOSITORY_INITIALIZATION_FAILED, one_line(error))
-        }
+        Err(error) => Condition::new(conditions::REPOSITORY_INITIALIZED, false, reason::REPOSITORY_INITIALIZATION_FAILED, one_line(error)),
     }
 }
 

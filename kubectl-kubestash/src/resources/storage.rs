@@ -113,8 +113,7 @@ fn place(storage: &BackupStorage) -> Result<Place, OpenError> {
             let azure = spec.azure.as_ref().ok_or_else(|| wrong("spec.storage.azure is missing"))?;
             let account = text(&azure.storage_account).ok_or_else(|| wrong("spec.storage.azure.storageAccount is missing"))?;
             let location = Location::bucket(Provider::Azure, &azure.container, azure.prefix.as_deref().unwrap_or_default()).map_err(bad)?;
-            let options =
-                StoreOptions { account: Some(account), max_connections: connections(azure.max_connections), ..StoreOptions::default() };
+            let options = StoreOptions { account: Some(account), max_connections: connections(azure.max_connections), ..StoreOptions::default() };
             Ok(Place { location, options, provider: Some(Provider::Azure), secret: text(&azure.secret_name) })
         }
         "local" => {

@@ -34,9 +34,7 @@ pub fn snapshot_file(name: &str) -> String {
 
 async fn read_meta(storage: &Store) -> Result<Option<BackendMeta>, StorageError> {
     match storage.get_at_most(METADATA, MAX_META).await {
-        Ok(text) => {
-            BackendMeta::read(&text).map(Some).map_err(|source| StorageError::Meta { storage: storage.label().to_owned(), source })
-        }
+        Ok(text) => BackendMeta::read(&text).map(Some).map_err(|source| StorageError::Meta { storage: storage.label().to_owned(), source }),
         Err(error) if error.is_not_found() => Ok(None),
         Err(error) => Err(error.into()),
     }
@@ -63,6 +61,14 @@ pub async fn initialise(storage: &Store, now: Timestamp) -> Result<BackendMeta, 
 /// As [`initialise`].
 pub async fn register(storage: &Store, entry: &RepositoryEntry, yaml: Vec<u8>, now: Timestamp) -> Result<(), StorageError> {
     storage.sub(&entry.path).put(REPOSITORY, yaml.into()).await?;
+    enter(storage, entry, now).await
+}
+
+/// Puts the entry of a repository into `metadata.yaml`, in the place of one of the same directory.
+///
+/// # Errors
+/// As [`initialise`].
+pub async fn enter(storage: &Store, entry: &RepositoryEntry, now: Timestamp) -> Result<(), StorageError> {
     let mut meta = initialise(storage, now).await?;
     if meta.repositories.contains(entry) {
         return Ok(());
@@ -138,7 +144,10 @@ pub async fn wipe(directory: &Store) -> Result<u64, StoreError> {
     for folder in [&format!("{NATIVE_PATH}/roots"), ""] {
         let entries = directory.list(folder).await?;
         removed += entries.len() as u64;
-        futures::stream::iter(entries).map(Ok::<_, StoreError>).try_for_each_concurrent(PARALLEL, async |entry| directory.delete(&entry.key).await).await?;
+        futures::stream::iter(entries)
+            .map(Ok::<_, StoreError>)
+            .try_for_each_concurrent(PARALLEL, async |entry| directory.delete(&entry.key).await)
+            .await?;
     }
     Ok(removed)
 }

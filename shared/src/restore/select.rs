@@ -140,10 +140,8 @@ impl Selection {
         {
             return false;
         }
-        if let Some(namespaces) = &self.namespaces {
-            if !within.is_some_and(|within| namespaces.is_match(within)) {
-                return false;
-            }
+        if self.namespaces.as_ref().is_some_and(|namespaces| !within.is_some_and(|within| namespaces.is_match(within))) {
+            return false;
         }
         if self.names.as_ref().is_some_and(|names| !names.is_match(name)) {
             return false;

@@ -18,9 +18,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::variables::{VariableError, Variables, resolve_all};
-use crate::api::{
-    AddonInfo, AddonTask, BackupStorage, Function, PodTemplateSpec, RuntimeSettings, TaskReference, parameter_text,
-};
+use crate::api::{AddonInfo, AddonTask, BackupStorage, Function, PodTemplateSpec, RuntimeSettings, TaskReference, parameter_text};
 
 /// Name of the volume for temporary files, which task volumes may refer to as `RESTIC_CACHE_VOLUME`.
 const TEMPORARY_VOLUME: &str = "kubestash-tmp-volume";
@@ -556,7 +554,8 @@ mod tests {
     #[test]
     fn settings_further_to_the_right_win() {
         let mut info = guide();
-        info["containerRuntimeSettings"] = json!({"resources": {"limits": {"memory": "1Gi"}}, "env": [{"name": "A", "value": "1"}], "nice": {"adjustment": 5}});
+        info["containerRuntimeSettings"] =
+            json!({"resources": {"limits": {"memory": "1Gi"}}, "env": [{"name": "A", "value": "1"}], "nice": {"adjustment": 5}});
         info["jobTemplate"] = json!({
             "metadata": {"labels": {"team": "x"}}, "controller": {"annotations": {"why": "y"}},
             "spec": {

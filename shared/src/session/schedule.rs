@@ -26,7 +26,11 @@ pub fn next(schedule: &str, now: Timestamp) -> Result<Timestamp, ScheduleError> 
         return Err(error("five fields are needed: minute, hour, day of month, month, day of week"));
     }
     // Further fields of the library's dialect; names of months and days hold none of these letters behind a digit.
-    let odd = |field: &str| field.contains('#') || field.chars().zip(field.chars().skip(1)).any(|(a, b)| a.is_ascii_digit() && matches!(b, 'L' | 'W' | 'l' | 'w')) || matches!(field, "L" | "l" | "W" | "w");
+    let odd = |field: &str| {
+        field.contains('#')
+            || field.chars().zip(field.chars().skip(1)).any(|(a, b)| a.is_ascii_digit() && matches!(b, 'L' | 'W' | 'l' | 'w'))
+            || matches!(field, "L" | "l" | "W" | "w")
+    };
     if !is_word && text.split_whitespace().any(odd) {
         return Err(error("L, W and # are not known to Kubernetes"));
     }

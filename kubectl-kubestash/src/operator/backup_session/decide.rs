@@ -53,7 +53,11 @@ pub enum Step {
     NoSnapshots(String),
     EnsureJob,
     /// The Job ended without a word about some Snapshots, or its time is over.
-    Incomplete { snapshots: Vec<String>, why: String, late: bool },
+    Incomplete {
+        snapshots: Vec<String>,
+        why: String,
+        late: bool,
+    },
     /// The Job's Pod waits for something, or does not any more.
     Pending(Option<String>),
     /// What the Snapshots say now.
@@ -90,7 +94,8 @@ impl Seen {
         let (Some(configuration), Some(session)) = (&self.configuration, self.own()) else { return false };
         let policy = |name: Option<&str>| {
             let resolved = configuration.status.as_ref().map(|status| status.backends.as_slice()).unwrap_or_default();
-            let known = resolved.iter().find(|backend| backend.name == name.unwrap_or_default()).and_then(|backend| backend.retention_policy.as_ref());
+            let known =
+                resolved.iter().find(|backend| backend.name == name.unwrap_or_default()).and_then(|backend| backend.retention_policy.as_ref());
             known.is_some() || configuration.spec.backend(name).is_some_and(|backend| backend.retention_policy.is_some())
         };
         session.repositories.iter().any(|repository| policy(repository.backend.as_deref()))
@@ -116,9 +121,7 @@ pub fn decide(seen: &Seen, now: Timestamp) -> Step {
     }
     let begun = has_condition(&status.conditions, conditions::SNAPSHOTS_ENSURED)
         || has_condition(&status.conditions, conditions::PRE_BACKUP_HOOKS_EXECUTION_SUCCEEDED);
-    if !begun
-        && let Some(why) = obstacle(seen)
-    {
+    if !begun && let Some(why) = obstacle(seen) {
         return Step::Skip(why);
     }
     if status.backup_deadline.is_none()
@@ -134,9 +137,7 @@ pub fn decide(seen: &Seen, now: Timestamp) -> Step {
         .iter()
         .any(|type_| is_false(&status.conditions, type_))
         || is_true(&status.conditions, conditions::DEADLINE_EXCEEDED);
-    if !failed
-        && let Some(step) = work(seen, &status, now)
-    {
+    if !failed && let Some(step) = work(seen, &status, now) {
         return step;
     }
     let open: Vec<String> = unfinished(seen);
@@ -299,7 +300,12 @@ mod tests {
 
     fn seen() -> Seen {
         Seen {
-            session: object("core", "BackupSession", "run-1", json!({"spec": {"invoker": {"kind": "BackupConfiguration", "name": "bc"}, "session": "s", "retryLeft": 1}})),
+            session: object(
+                "core",
+                "BackupSession",
+                "run-1",
+                json!({"spec": {"invoker": {"kind": "BackupConfiguration", "name": "bc"}, "session": "s", "retryLeft": 1}}),
+            ),
             configuration: Some(object(
                 "core",
                 "BackupConfiguration",

@@ -26,13 +26,7 @@ use kubestash::{
 
 pub use self::decide::Stage;
 use self::decide::{Seen, Step, decide};
-use super::{
-    Error,
-    context::Context,
-    finalizer, hooks,
-    job_state,
-    storage::create_once,
-};
+use super::{Error, context::Context, finalizer, hooks, job_state, storage::create_once};
 use crate::{
     jobs::report,
     resources::{access, exists_already, is_missing, namespaced, outcome::one_line, status::update_status},
@@ -212,12 +206,9 @@ async fn apply(seen: &Seen, step: Step, api: &Api<BackupSession>, context: &Cont
                     "Retention Policy Executor has been ensured successfully.",
                 ),
                 Err(executor::Failure::Passing(error)) => return Err(error),
-                Err(executor::Failure::Lasting(why)) => Condition::new(
-                    conditions::RETENTION_POLICY_EXECUTOR_ENSURED,
-                    false,
-                    reason::FAILED_TO_ENSURE_RETENTION_POLICY_EXECUTOR,
-                    why,
-                ),
+                Err(executor::Failure::Lasting(why)) => {
+                    Condition::new(conditions::RETENTION_POLICY_EXECUTOR_ENSURED, false, reason::FAILED_TO_ENSURE_RETENTION_POLICY_EXECUTOR, why)
+                }
             };
             let pending = pending_policies(seen);
             edit(&|status| {
@@ -278,8 +269,7 @@ async fn incomplete(seen: &Seen, snapshots: &[String], why: &str, context: &Cont
     let api = namespaced::<Snapshot>(&context.client, &seen.session.namespace().unwrap_or_default());
     context.warning(&seen.session, reason::BACKUP_EXECUTOR_TERMINATED_BEFORE_COMPLETION, why.to_owned()).await;
     for name in snapshots {
-        let condition =
-            Condition::new(conditions::BACKUP_INCOMPLETE, true, reason::BACKUP_EXECUTOR_TERMINATED_BEFORE_COMPLETION, why.to_owned());
+        let condition = Condition::new(conditions::BACKUP_INCOMPLETE, true, reason::BACKUP_EXECUTOR_TERMINATED_BEFORE_COMPLETION, why.to_owned());
         let done = update_status(&api, name, |snapshot: &mut Snapshot| {
             let ended = snapshot.status.as_ref().and_then(|status| status.phase).is_some_and(kubestash::api::SnapshotPhase::is_completed);
             if !ended {
@@ -372,7 +362,9 @@ async fn close(seen: &Seen, api: &Api<BackupSession>, context: &Context) -> Resu
     let status = closed.status.clone().unwrap_or_default();
     match status.phase {
         Some(BackupSessionPhase::Succeeded) => {
-            context.normal(&closed, "BackupSucceeded", format!("{} Snapshots in {}.", status.snapshots.len(), status.duration.unwrap_or_default())).await;
+            context
+                .normal(&closed, "BackupSucceeded", format!("{} Snapshots in {}.", status.snapshots.len(), status.duration.unwrap_or_default()))
+                .await;
         }
         _ => context.warning(&closed, "BackupFailed", status.failure().unwrap_or_else(|| "no reason is known".to_owned())).await,
     }
@@ -382,7 +374,8 @@ async fn close(seen: &Seen, api: &Api<BackupSession>, context: &Context) -> Resu
 async fn retry(seen: &Seen, api: &Api<BackupSession>, context: &Context) -> Result<(), Error> {
     if let Some((configuration, session)) = seen.configuration.as_ref().zip(seen.own()) {
         // Of the planned moment, so that an operator that dies in between makes the same one again.
-        let moment: Timestamp = seen.session.status.as_ref().and_then(|status| status.next_retry.clone()).map_or_else(|| context.now(), |time| time.0);
+        let moment: Timestamp =
+            seen.session.status.as_ref().and_then(|status| status.next_retry.clone()).map_or_else(|| context.now(), |time| time.0);
         let left = seen.session.spec.retry_left.unwrap_or(1) - 1;
         let made = objects::new_backup_session(configuration, session, left, moment);
         match api.create(&PostParams::default(), &made).await {

@@ -6,10 +6,9 @@ use jiff::Timestamp;
 use kube::ResourceExt as _;
 use kubestash::{
     api::{
-        Addon, Backend, BackendStatus, BackupConfiguration, BackupConfigurationStatus, BackupStorage, BackupStoragePhase, Condition,
-        DeletionPolicy, Repository, RepositoryInfo, RepositoryPhase, RepositoryReadiness, RepositorySpec, Requester,
-        ResourceFoundStatus, RetentionPolicy, RetentionPolicyStatus, StorageStatus, UsagePolicy, conditions, conditions::reason,
-        labels, resolve_backends, set_condition,
+        Addon, Backend, BackendStatus, BackupConfiguration, BackupConfigurationStatus, BackupStorage, BackupStoragePhase, Condition, DeletionPolicy,
+        Repository, RepositoryInfo, RepositoryPhase, RepositoryReadiness, RepositorySpec, Requester, ResourceFoundStatus, RetentionPolicy,
+        RetentionPolicyStatus, StorageStatus, UsagePolicy, conditions, conditions::reason, labels, resolve_backends, set_condition,
     },
     session::schedule,
 };
@@ -39,10 +38,19 @@ pub struct Plan {
 #[derive(Debug, Clone, PartialEq)]
 pub enum RepositoryPlan {
     Create(Box<Repository>),
-    There { name: String, phase: RepositoryPhase },
-    Conflict { name: String, reason: String },
+    There {
+        name: String,
+        phase: RepositoryPhase,
+    },
+    Conflict {
+        name: String,
+        reason: String,
+    },
     /// Its backend cannot be used now.
-    Waits { name: String, reason: String },
+    Waits {
+        name: String,
+        reason: String,
+    },
 }
 
 impl RepositoryPlan {
@@ -95,9 +103,10 @@ pub fn decide(seen: &Seen) -> Plan {
 fn backend_status(backend: &Backend, seen: &Seen, requester: Requester<'_>) -> BackendStatus {
     let storage = backend.storage_ref.as_ref().map(|reference| {
         let place = reference.object();
-        let found = seen.storages.iter().find(|storage| {
-            storage.name_any() == place.name && storage.namespace().as_deref() == Some(place.namespace_or(requester.namespace))
-        });
+        let found = seen
+            .storages
+            .iter()
+            .find(|storage| storage.name_any() == place.name && storage.namespace().as_deref() == Some(place.namespace_or(requester.namespace)));
         let (phase, reason) = match found {
             None => (BackupStoragePhase::NotReady, Some(format!("BackupStorage {place} does not exist"))),
             Some(storage) if !UsagePolicy::allows(storage.spec.usage_policy.as_ref(), &storage.namespace().unwrap_or_default(), requester) => {
@@ -114,9 +123,10 @@ fn backend_status(backend: &Backend, seen: &Seen, requester: Requester<'_>) -> B
         StorageStatus { ref_: Some(reference.clone()), phase: Some(phase), reason }
     });
     let policy = backend.retention_policy.as_ref().map(|reference| {
-        let found = seen.policies.iter().find(|policy| {
-            policy.name_any() == reference.name && policy.namespace().as_deref() == Some(reference.namespace_or(requester.namespace))
-        });
+        let found = seen
+            .policies
+            .iter()
+            .find(|policy| policy.name_any() == reference.name && policy.namespace().as_deref() == Some(reference.namespace_or(requester.namespace)));
         let reason = match found {
             None => Some(format!("RetentionPolicy {reference} does not exist")),
             Some(policy) if !UsagePolicy::allows(policy.spec.usage_policy.as_ref(), &policy.namespace().unwrap_or_default(), requester) => {
@@ -157,7 +167,10 @@ fn plan_repository(info: &RepositoryInfo, seen: &Seen, backends: &[Backend], sta
         return RepositoryPlan::There { name, phase };
     }
     if status.ready != Some(true) {
-        let reasons = [status.storage.as_ref().and_then(|storage| storage.reason.clone()), status.retention_policy.as_ref().and_then(|policy| policy.reason.clone())];
+        let reasons = [
+            status.storage.as_ref().and_then(|storage| storage.reason.clone()),
+            status.retention_policy.as_ref().and_then(|policy| policy.reason.clone()),
+        ];
         return RepositoryPlan::Waits { name, reason: reasons.into_iter().flatten().collect::<Vec<_>>().join("; ") };
     }
     let mut made = Repository::new(
@@ -214,7 +227,9 @@ pub fn status(seen: &Seen, plan: &Plan, outcomes: &Outcomes, now: Timestamp) -> 
             let next = scheduler.filter(|_| !sleeps).and_then(|scheduler| schedule::next(&scheduler.schedule, now).ok());
             own.next_schedule = next.map(|time| time.to_string());
             let ensured = match outcomes.scheduled.get(&session.name) {
-                Some(Ok(())) => Condition::new(conditions::SCHEDULER_ENSURED, true, reason::SCHEDULER_ENSURED, "Scheduler has been ensured successfully."),
+                Some(Ok(())) => {
+                    Condition::new(conditions::SCHEDULER_ENSURED, true, reason::SCHEDULER_ENSURED, "Scheduler has been ensured successfully.")
+                }
                 Some(Err(why)) => Condition::new(conditions::SCHEDULER_ENSURED, false, reason::SCHEDULER_NOT_ENSURED, why.clone()),
                 None => Condition::new(conditions::SCHEDULER_ENSURED, false, reason::SCHEDULER_NOT_ENSURED, "The spec is not valid."),
             };
@@ -236,7 +251,13 @@ pub fn summary(status: &BackupConfigurationStatus) -> String {
         all.extend(backend.retention_policy.as_ref().and_then(|policy| policy.reason.clone()));
     }
     for session in &status.sessions {
-        all.extend(session.conditions.iter().filter(|condition| condition.type_ == conditions::SCHEDULER_ENSURED && condition.is_false()).filter_map(message));
+        all.extend(
+            session
+                .conditions
+                .iter()
+                .filter(|condition| condition.type_ == conditions::SCHEDULER_ENSURED && condition.is_false())
+                .filter_map(message),
+        );
     }
     if all.is_empty() { "It is not known why.".to_owned() } else { all.join("; ") }
 }

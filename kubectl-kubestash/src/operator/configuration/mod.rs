@@ -3,7 +3,11 @@
 mod decide;
 mod validate;
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    sync::Arc,
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use k8s_openapi::api::{
@@ -46,9 +50,9 @@ async fn observe(configuration: &BackupConfiguration, context: &Context) -> Resu
     let addons = cluster_wide::<Addon>(client);
     let mut found = BTreeMap::new();
     for name in configuration.spec.sessions.iter().filter_map(|session| Some(session.addon.as_ref()?.name.clone())) {
-        if !found.contains_key(&name) {
-            let addon = addons.get_opt(&name).await?;
-            found.insert(name, addon);
+        if let Entry::Vacant(place) = found.entry(name) {
+            let addon = addons.get_opt(place.key()).await?;
+            place.insert(addon);
         }
     }
     Ok(Seen {
@@ -119,13 +123,8 @@ async fn schedule(configuration: &BackupConfiguration, session: &Session, contex
     let namespace = configuration.namespace().unwrap_or_default();
     let name = objects::trigger_name(&configuration.name_any(), &session.name);
     let owner = owned_by(configuration);
-    let access = Access {
-        name,
-        namespace: namespace.clone(),
-        owner: Some(owner.clone()),
-        roles: vec![(namespace.clone(), CRON_JOB)],
-        ..Access::default()
-    };
+    let access =
+        Access { name, namespace: namespace.clone(), owner: Some(owner.clone()), roles: vec![(namespace.clone(), CRON_JOB)], ..Access::default() };
     let job = cron_job(configuration, session, owner, &context.image, &context.environment)?;
     access.grant(&context.client).await?;
     apply::<CronJob>(&namespaced(&context.client, &namespace), &job).await?;

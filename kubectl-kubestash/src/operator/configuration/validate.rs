@@ -56,7 +56,8 @@ fn of_session(session: &Session, backends: &[Backend]) -> Vec<String> {
         Some(addon) if addon.tasks.iter().any(|task| task.name.is_empty()) => all.push("a task of the addon has no name".to_owned()),
         Some(_) => {}
     }
-    let timeouts = [("backupTimeout", &session.backup_timeout), ("retryConfig.delay", session.retry_config.as_ref().map_or(&None, |retry| &retry.delay))];
+    let timeouts =
+        [("backupTimeout", &session.backup_timeout), ("retryConfig.delay", session.retry_config.as_ref().map_or(&None, |retry| &retry.delay))];
     all.extend(timeouts.iter().filter_map(|(field, text)| Some(format!("{field}: {}", parse_duration(text.as_deref()?).err()?))));
     if session.repositories.is_empty() {
         all.push("repositories is empty".to_owned());

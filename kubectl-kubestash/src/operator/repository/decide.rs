@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use kube::ResourceExt as _;
 use kubestash::api::{
-    BackupStorage, DeletionPolicy, Repository, RepositoryPhase, RepositoryStatus, Snapshot, SnapshotInfo, SnapshotPhase, conditions,
-    has_condition, is_true, set_condition,
+    BackupStorage, DeletionPolicy, Repository, RepositoryPhase, RepositoryStatus, Snapshot, SnapshotInfo, SnapshotPhase, conditions, has_condition,
+    is_true, set_condition,
 };
 
 use crate::{
@@ -134,7 +134,7 @@ fn add_up(status: &mut RepositoryStatus, snapshots: &[Snapshot]) -> Vec<String> 
         let own = snapshot.status.as_ref().and_then(|status| status.snapshot_time.clone());
         own.or_else(|| snapshot.metadata.creation_timestamp.clone())
     };
-    all.sort_by(|a, b| (time(b), b.name_any()).cmp(&(time(a), a.name_any())));
+    all.sort_by_key(|snapshot| std::cmp::Reverse((time(snapshot), snapshot.name_any())));
     let phase = |snapshot: &Snapshot| snapshot.status.as_ref().and_then(|status| status.phase);
     let newest = all.iter().find(|snapshot| phase(snapshot) == Some(SnapshotPhase::Succeeded));
     status.snapshot_count = i32::try_from(all.len()).ok();

@@ -42,7 +42,10 @@ pub enum Step {
     SetDeadline(Timestamp),
     RunHooks(Stage),
     EnsureJob,
-    Incomplete { why: String, late: bool },
+    Incomplete {
+        why: String,
+        late: bool,
+    },
     Close,
     Wait(SignedDuration),
     Nothing,
@@ -137,9 +140,7 @@ pub fn decide(seen: &Seen, now: Timestamp) -> Step {
         .iter()
         .any(|type_| is_false(&status.conditions, type_))
         || [conditions::DEADLINE_EXCEEDED, conditions::RESTORE_INCOMPLETE].iter().any(|type_| is_true(&status.conditions, type_));
-    if !failed
-        && let Some(step) = work(seen, &status, now)
-    {
+    if !failed && let Some(step) = work(seen, &status, now) {
         return step;
     }
     if seen.has_hooks(Stage::After) && !has_condition(&status.conditions, conditions::POST_RESTORE_HOOKS_EXECUTION_SUCCEEDED) {

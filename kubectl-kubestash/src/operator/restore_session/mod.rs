@@ -123,12 +123,8 @@ async fn apply(seen: &Seen, step: Step, api: &Api<RestoreSession>, context: &Con
             let addon = seen.session.spec.addon.as_ref().map(|addon| dependency(labels::ADDONS_GROUP, "Addon", addon.name.clone(), None));
             let snapshot = snapshot.map(|snapshot| dependency(labels::STORAGE_GROUP, "Snapshot", snapshot.name_any(), snapshot.namespace()));
             let all: Vec<ResourceFoundStatus> = snapshot.into_iter().chain(addon).collect();
-            let passed = Condition::new(
-                conditions::VALIDATION_PASSED,
-                true,
-                reason::RESOURCE_VALIDATION_PASSED,
-                "Validation has been passed successfully.",
-            );
+            let passed =
+                Condition::new(conditions::VALIDATION_PASSED, true, reason::RESOURCE_VALIDATION_PASSED, "Validation has been passed successfully.");
             edit(&|status| {
                 status.target_found = Some(true);
                 status.total_components = Some(1);
@@ -144,12 +140,9 @@ async fn apply(seen: &Seen, step: Step, api: &Api<RestoreSession>, context: &Con
         Step::EnsureJob => {
             let type_ = conditions::RESTORE_EXECUTOR_ENSURED;
             let condition = match ensure_job(seen, context).await {
-                Ok(()) => Condition::new(
-                    type_,
-                    true,
-                    reason::SUCCESSFULLY_ENSURED_RESTORE_EXECUTOR,
-                    "Restore Executor has been ensured successfully.",
-                ),
+                Ok(()) => {
+                    Condition::new(type_, true, reason::SUCCESSFULLY_ENSURED_RESTORE_EXECUTOR, "Restore Executor has been ensured successfully.")
+                }
                 Err(Failure::Passing(error)) => return Err(error),
                 Err(Failure::Lasting(why)) => {
                     context.warning(&seen.session, reason::FAILED_TO_ENSURE_RESTORE_EXECUTOR, why.clone()).await;
@@ -289,7 +282,7 @@ async fn close(seen: &Seen, api: &Api<RestoreSession>, context: &Context) -> Res
     let status = closed.status.clone().unwrap_or_default();
     match status.phase {
         Some(RestorePhase::Succeeded) => {
-            let counts = status.components.get(COMPONENT).and_then(|own| own.counts.clone()).unwrap_or_default();
+            let counts = status.components.get(COMPONENT).and_then(|own| own.counts).unwrap_or_default();
             let note = format!(
                 "{} objects created, {} updated, {} skipped.",
                 counts.created.unwrap_or(0),

@@ -17,8 +17,9 @@ use super::{
     own_job::{OwnWork, start},
 };
 use crate::resources::{
-    access, namespaced, owned_by,
+    access, namespaced,
     outcome::one_line,
+    owned_by,
     storage::{is_local, open},
 };
 
@@ -127,7 +128,8 @@ mod tests {
     use super::*;
 
     fn object<K: serde::de::DeserializeOwned>(group: &str, kind: &str, meta: Value, spec: Value) -> K {
-        serde_json::from_value(json!({"apiVersion": format!("{group}.kubestash.com/v1alpha1"), "kind": kind, "metadata": meta, "spec": spec})).unwrap()
+        serde_json::from_value(json!({"apiVersion": format!("{group}.kubestash.com/v1alpha1"), "kind": kind, "metadata": meta, "spec": spec}))
+            .unwrap()
     }
 
     #[test]

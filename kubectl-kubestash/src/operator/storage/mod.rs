@@ -19,11 +19,11 @@ use kubestash::{
 };
 use serde_json::json;
 
-use self::decide::{Backend, Seen, SecretState, Step, decide};
+use self::decide::{Backend, SecretState, Seen, Step, decide};
 use super::{
-    Error, context::Context,
-    finalizer,
-    job_state,
+    Error,
+    context::Context,
+    finalizer, job_state,
     own_job::{OwnWork, start},
 };
 use crate::resources::{
