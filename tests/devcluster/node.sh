@@ -74,6 +74,8 @@ open_box() {
   "${inside[@]}" ip link set lo up
   "${inside[@]}" ip address add "$address/30" dev outside
   "${inside[@]}" ip link set outside up
+  # Addresses of this machine on the links of other clusters: a server that one of them uses serves all.
+  "${inside[@]}" ip route add 198.19.0.0/16 via "$host"
   # So that also the node itself, not only its pods, can ask for a service.
   "${inside[@]}" ip route add 10.96.0.0/16 dev outside src "$address"
   for tree in $(cgroup_trees); do mkdir -p "$tree/kubestash-$hash"; done
