@@ -2,15 +2,19 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot start its tools shall say so loudly")]
 
 pub mod awkward;
+pub mod azure;
 pub mod bench;
 pub mod cluster;
+pub mod contract;
 pub mod corpus;
 pub mod differences;
+pub mod gcs;
 pub mod guide;
 pub mod image;
 pub mod kubectl;
 pub mod manifests;
 pub mod mounts;
+pub mod ports;
 pub mod printed;
 pub mod program;
 pub mod s3;

@@ -1,15 +1,15 @@
 //! A real S3 server: SeaweedFS.
 
 use std::{
-    net::{TcpListener, TcpStream},
-    path::PathBuf,
+    net::TcpStream,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 
-use kubestash::store::{Credentials, Location, Store, StoreOptions};
+use kubestash::store::{Credentials, Location, Provider, Store, StoreOptions};
 
-use crate::{cache_folder, watchdog::Watchdog};
+use crate::{cache_folder, ports::free_port, watchdog::Watchdog};
 
 const CREDENTIALS: &str = r#"{"identities":[{"name":"admin","credentials":[{"accessKey":"testkey","secretKey":"testsecret"}],"actions":["Admin","Read","Write","List","Tagging"]}]}"#;
 const BUCKET: &str = "bucket";
@@ -19,6 +19,8 @@ const BUCKET: &str = "bucket";
 pub struct S3Server {
     address: String,
     port: u16,
+    /// PEM of the authority that signed its certificate, where it has one.
+    authority: Option<Vec<u8>>,
     watchdog: Option<Watchdog>,
     process: Child,
     _folder: tempfile::TempDir,
@@ -31,32 +33,54 @@ fn weed() -> PathBuf {
     path
 }
 
-fn free_port(address: &str) -> u16 {
-    // A gRPC port is taken 10,000 above each.
-    loop {
-        let port = TcpListener::bind((address, 0)).unwrap().local_addr().unwrap().port();
-        if port < 55_000 && TcpListener::bind((address, port + 10_000)).is_ok() {
-            return port;
-        }
-    }
+/// A certificate for 127.0.0.1 and its key, in files below a folder; gives the authority that signed it.
+fn make_certificate(folder: &Path) -> Vec<u8> {
+    let script = "cd \"$1\" && exec 2>/dev/null \
+        && openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout ca.key -out ca.pem -days 2 -subj /CN=tests \
+        && openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout key.pem -out request.pem -subj /CN=127.0.0.1 \
+        && printf 'subjectAltName=IP:127.0.0.1\\nextendedKeyUsage=serverAuth\\n' >names \
+        && openssl x509 -req -in request.pem -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile names -out cert.pem";
+    let made = Command::new("sh").args(["-c", script, "certificate"]).arg(folder).stdin(Stdio::null()).status().unwrap();
+    assert!(made.success(), "openssl makes a certificate");
+    std::fs::read(folder.join("ca.pem")).unwrap()
 }
 
 impl S3Server {
     /// Starts a server and waits for its bucket.
     pub fn start() -> Self {
-        Self::start_at("127.0.0.1")
+        Self::start_with("127.0.0.1", false)
     }
 
     /// The same on an address of this machine that others reach too, such as [`crate::cluster::Cluster::machine_address`].
     pub fn start_at(address: &str) -> Self {
+        Self::start_with(address, false)
+    }
+
+    /// Starts one that is reached by HTTPS only, with a certificate that an authority of its own signed.
+    pub fn start_tls() -> Self {
+        Self::start_with("127.0.0.1", true)
+    }
+
+    fn start_with(address: &str, tls: bool) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path();
         std::fs::write(path.join("s3.json"), CREDENTIALS).unwrap();
         let log = std::fs::File::create(path.join("log")).unwrap();
         let [port, master, volume, filer] = std::array::from_fn(|_| free_port(address));
         let watchdog = Watchdog::start("kill -KILL $(cat \"$1/pid\"); rm -rf \"$1\"", path);
-        let process = Command::new(weed())
-            .arg("mini")
+        let authority = tls.then(|| make_certificate(path));
+        let https = free_port(address);
+        let mut command = Command::new(weed());
+        command.arg("mini");
+        if tls {
+            let file = |name: &str| path.join(name).display().to_string();
+            command.args([
+                format!("-s3.port.https={https}"),
+                format!("-s3.cert.file={}", file("cert.pem")),
+                format!("-s3.key.file={}", file("key.pem")),
+            ]);
+        }
+        let process = command
             .args([format!("-ip={address}"), format!("-ip.bind={address}")])
             .args(["-s3.port.iceberg=0", "-webdav=false", "-admin.ui=false", "-volume.preStopSeconds=0"])
             .args([format!("-dir={}", path.display()), format!("-s3.config={}", path.join("s3.json").display()), format!("-bucket={BUCKET}")])
@@ -67,7 +91,8 @@ impl S3Server {
             .spawn()
             .unwrap();
         std::fs::write(path.join("pid"), process.id().to_string()).unwrap();
-        let server = Self { address: address.to_owned(), port, watchdog: Some(watchdog), process, _folder: folder };
+        let port = if tls { https } else { port };
+        let server = Self { address: address.to_owned(), port, authority, watchdog: Some(watchdog), process, _folder: folder };
         server.wait();
         server
     }
@@ -85,16 +110,20 @@ impl S3Server {
         panic!("the S3 server does not get ready");
     }
 
-    /// `http://ADDRESS:PORT`.
+    /// `http://ADDRESS:PORT`, or `https://…`.
     pub fn endpoint(&self) -> String {
-        format!("http://{}:{}", self.address, self.port)
+        format!("{}://{}:{}", if self.authority.is_some() { "https" } else { "http" }, self.address, self.port)
+    }
+
+    /// How to reach it.
+    pub fn options(&self) -> StoreOptions {
+        let credentials = Credentials::AccessKey { id: "testkey".to_owned(), secret: "testsecret".to_owned(), session_token: None };
+        StoreOptions { endpoint: Some(self.endpoint()), credentials, ca_certificate: self.authority.clone(), ..StoreOptions::default() }
     }
 
     /// A store in its bucket.
     pub fn store(&self, prefix: &str) -> Store {
-        let credentials = Credentials::AccessKey { id: "testkey".to_owned(), secret: "testsecret".to_owned(), session_token: None };
-        let options = StoreOptions { endpoint: Some(self.endpoint()), credentials, ..StoreOptions::default() };
-        Location::parse(&format!("s3://{BUCKET}/{prefix}")).unwrap().open(&options, true).unwrap()
+        Location::bucket(Provider::S3, BUCKET, prefix).unwrap().open(&self.options(), true).unwrap()
     }
 
     /// `--repo` and the variables that go with it.

@@ -126,6 +126,7 @@ impl Repository {
         if has_data(&store).await? {
             return Err(RepositoryError::ConfigMissing { place: store.label().to_owned() });
         }
+        store.detect_conditions().await?;
         let ring = KeyRing::generate()?;
         let config = Config { version: VERSION, id: hex(&crypto::random::<16>()?), created: now, features: Features::default() };
         let line = serde_json::to_string(&config).map_err(|error| RepositoryError::Machine(error.to_string()))?;

@@ -91,18 +91,34 @@ impl StoreError {
 
     /// Sorts what the client library said into the cases that callers tell apart.
     pub(super) fn of(store: String, key: String, source: object_store::Error) -> Self {
+        use std::io::ErrorKind;
+
+        if says(&source, &["NoSuchBucket", "ContainerNotFound"]) {
+            let reason = "there is no such bucket or container; make it first, or check its name and the endpoint".to_owned();
+            return Self::Unusable { store, reason };
+        }
         match source {
             object_store::Error::NotFound { .. } => Self::NotFound { store, key },
             source @ (object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. }) => {
                 Self::Denied { store, key, source }
             }
             source => match io_kind(&source) {
-                Some(std::io::ErrorKind::StorageFull) => Self::Full { store, key },
-                Some(std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem) => Self::Denied { store, key, source },
+                Some(ErrorKind::StorageFull) => Self::Full { store, key },
+                Some(ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem) => Self::Denied { store, key, source },
+                // Of listings the library does not tell that they were refused.
+                _ if says(&source, &["status code: 401", "status code: 403"]) => Self::Denied { store, key, source },
                 _ => Self::Other { store, key, source },
             },
         }
     }
+}
+
+/// Whether the answer of a store, which stands in the text of an error, has one of these words. One without a body has none.
+fn says(source: &(dyn std::error::Error + 'static), words: &[&str]) -> bool {
+    std::iter::successors(Some(source), |error| error.source()).any(|error| {
+        let text = error.to_string();
+        words.iter().any(|word| text.contains(word))
+    })
 }
 
 fn io_kind(error: &object_store::Error) -> Option<std::io::ErrorKind> {

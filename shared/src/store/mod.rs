@@ -1,26 +1,33 @@
 //! Object stores behind one contract: a local folder, S3, Google Cloud Storage, Azure, memory.
 //!
 //! The promise: an object is seen whole or not at all; deleting what is absent succeeds; [`Store::put_new`] never replaces anything;
-//! every call ends within its deadline; every error names the store and the object.
+//! every call ends within its deadline, and is tried again within a budget of tries and time; every error names the store and the object.
+//! `docs/stores.md` is the guide for users.
 
+mod create;
 mod error;
 #[cfg(any(test, feature = "test-faults"))]
 pub mod faults;
 mod location;
 mod open;
 mod options;
+mod read;
+#[cfg(test)]
+mod tests;
+mod traffic;
 
-use std::{num::NonZeroUsize, ops::Range, sync::Arc, time::Duration};
+use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures::TryStreamExt as _;
 use jiff::Timestamp;
-use object_store::{ObjectStore, ObjectStoreExt as _, PutMode, PutPayload, path::Path};
+use object_store::{ObjectStore, ObjectStoreExt as _, PutPayload, path::Path};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 pub use error::StoreError;
 pub use location::Location;
 pub use options::{Credentials, OptionsError, Provider, StoreOptions};
+pub use traffic::Traffic;
 
 /// Longest time for one call, retries included.
 const DEADLINE: Duration = Duration::from_secs(90);
@@ -39,6 +46,8 @@ pub struct Store {
     deadline: Duration,
     /// One permit for each request that may be under way.
     turns: Option<Arc<Semaphore>>,
+    conditions: Arc<create::Conditions>,
+    traffic: Arc<traffic::Counters>,
     #[cfg(any(test, feature = "test-faults"))]
     faults: faults::Faults,
 }
@@ -78,6 +87,8 @@ impl Store {
             label: label.into(),
             deadline: DEADLINE,
             turns: None,
+            conditions: Arc::default(),
+            traffic: Arc::default(),
             #[cfg(any(test, feature = "test-faults"))]
             faults: faults::Faults::default(),
         }
@@ -85,7 +96,7 @@ impl Store {
 
     /// A store that lives as long as its last clone.
     pub fn memory() -> Self {
-        Self::new(Arc::new(object_store::memory::InMemory::new()), "", "memory")
+        Self { conditions: create::Conditions::kept(), ..Self::new(Arc::new(object_store::memory::InMemory::new()), "", "memory") }
     }
 
     /// A folder. It is created when `create` is set, and must exist otherwise.
@@ -101,7 +112,7 @@ impl Store {
             return Err(unusable("there is no such folder".to_owned()));
         }
         let inner = object_store::local::LocalFileSystem::new_with_prefix(folder).map_err(|error| unusable(error.to_string()))?.with_fsync(true);
-        Ok(Self::new(Arc::new(inner), "", folder.display().to_string()))
+        Ok(Self { conditions: create::Conditions::kept(), ..Self::new(Arc::new(inner), "", folder.display().to_string()) })
     }
 
     /// At most so many requests at the same time, of all clones together.
@@ -127,6 +138,11 @@ impl Store {
             return self.clone();
         }
         Self { prefix: format!("{}{folder}/", self.prefix), label: format!("{}/{folder}", self.label.trim_end_matches('/')), ..self.clone() }
+    }
+
+    /// What was asked of it so far, by all clones together.
+    pub fn traffic(&self) -> Traffic {
+        self.traffic.so_far()
     }
 
     /// The store as a user would name it.
@@ -165,72 +181,6 @@ impl Store {
         self.within(deadline, key, call).await
     }
 
-    /// A whole object.
-    ///
-    /// # Errors
-    /// `NotFound` when it is not there.
-    pub async fn get(&self, key: &str) -> Result<Bytes, StoreError> {
-        let path = self.path(key);
-        self.reading(key, async { self.inner.get(&path).await?.bytes().await }).await
-    }
-
-    /// A whole object, unless it is larger than `maximum` bytes: its length is known before memory is reserved for it.
-    ///
-    /// # Errors
-    /// `NotFound` when it is not there, `TooLarge`.
-    pub async fn get_at_most(&self, key: &str, maximum: u64) -> Result<Bytes, StoreError> {
-        let path = self.path(key);
-        let read = async {
-            let found = self.inner.get(&path).await?;
-            let size = found.meta.size;
-            if size > maximum { Ok(Err(size)) } else { found.bytes().await.map(Ok) }
-        };
-        self.reading(key, read).await?.map_err(|size| StoreError::TooLarge { store: self.label.clone(), key: key.to_owned(), size, maximum })
-    }
-
-    /// A part of an object.
-    ///
-    /// # Errors
-    /// `NotFound` when it is not there; `TooShort` when the range lies behind its end.
-    pub async fn get_range(&self, key: &str, range: Range<u64>) -> Result<Bytes, StoreError> {
-        let path = self.path(key);
-        match self.reading(key, self.inner.get_range(&path, range.clone())).await {
-            Err(error) => Err(self.explain_range(key, range.end, error).await),
-            Ok(found) => self.whole(key, &range, found),
-        }
-    }
-
-    /// Some stores give what there is of a range that lies across the end.
-    fn whole(&self, key: &str, range: &Range<u64>, found: Bytes) -> Result<Bytes, StoreError> {
-        if found.len() as u64 == range.end.saturating_sub(range.start) {
-            return Ok(found);
-        }
-        Err(StoreError::TooShort { store: self.label.clone(), key: key.to_owned(), size: range.start + found.len() as u64 })
-    }
-
-    /// Stores word it differently that a range lies behind the end: the length tells.
-    async fn explain_range(&self, key: &str, end: u64, error: StoreError) -> StoreError {
-        let path = self.path(key);
-        match (&error, self.reading(key, self.inner.head(&path)).await) {
-            (StoreError::Other { .. }, Ok(meta)) if meta.size < end => {
-                StoreError::TooShort { store: self.label.clone(), key: key.to_owned(), size: meta.size }
-            }
-            _ => error,
-        }
-    }
-
-    /// Several parts of an object, near ones in one request.
-    ///
-    /// # Errors
-    /// As [`Store::get_range`].
-    pub async fn get_ranges(&self, key: &str, ranges: &[Range<u64>]) -> Result<Vec<Bytes>, StoreError> {
-        let path = self.path(key);
-        match self.reading(key, self.inner.get_ranges(&path, ranges)).await {
-            Err(error) => Err(self.explain_range(key, ranges.iter().map(|range| range.end).max().unwrap_or(0), error).await),
-            Ok(found) => ranges.iter().zip(found).map(|(range, found)| self.whole(key, range, found)).collect(),
-        }
-    }
-
     /// Writes an object, over one of the same name. For content that its name determines, and for the YAML files beside the repository.
     ///
     /// # Errors
@@ -238,26 +188,9 @@ impl Store {
     pub async fn put(&self, key: &str, content: Bytes) -> Result<(), StoreError> {
         #[cfg(any(test, feature = "test-faults"))]
         self.faults.before_write(&self.label, key).await?;
+        self.traffic.write(content.len());
         let path = self.path(key);
         self.timed(key, self.inner.put(&path, PutPayload::from(content))).await.map(|_| ())
-    }
-
-    /// Writes an object unless there is one of that name.
-    ///
-    /// # Errors
-    /// As [`Store::put`]; a store without conditional writes answers `Other`.
-    pub async fn put_new(&self, key: &str, content: Bytes) -> Result<Created, StoreError> {
-        #[cfg(any(test, feature = "test-faults"))]
-        self.faults.before_write(&self.label, key).await?;
-        let path = self.path(key);
-        let call = self.inner.put_opts(&path, PutPayload::from(content), PutMode::Create.into());
-        let _turn = self.turn().await;
-        match tokio::time::timeout(self.deadline, call).await {
-            Ok(Ok(_)) => Ok(Created::New),
-            Ok(Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. })) => Ok(Created::AlreadyThere),
-            Ok(Err(source)) => Err(self.failed(key, source)),
-            Err(_) => Err(StoreError::Timeout { store: self.label.clone(), key: key.to_owned(), seconds: self.deadline.as_secs() }),
-        }
     }
 
     /// All objects below a folder, sorted by name.
@@ -270,6 +203,7 @@ impl Store {
             Err(error) if error.is_not_found() => Vec::new(),
             other => other?,
         };
+        self.traffic.list(found.len());
         let mut entries: Vec<Entry> = found
             .into_iter()
             .filter_map(|meta: object_store::ObjectMeta| {
@@ -289,6 +223,7 @@ impl Store {
     pub async fn delete(&self, key: &str) -> Result<(), StoreError> {
         #[cfg(any(test, feature = "test-faults"))]
         self.faults.before_delete(&self.label, key).await?;
+        self.traffic.delete();
         let path = self.path(key);
         match self.timed(key, self.inner.delete(&path)).await {
             Err(error) if error.is_not_found() => Ok(()),
@@ -301,52 +236,12 @@ impl Store {
     /// # Errors
     /// `Denied`, `Timeout` or `Other`.
     pub async fn exists(&self, key: &str) -> Result<bool, StoreError> {
+        self.traffic.read(0);
         let path = self.path(key);
         match self.reading_within(self.deadline.min(FIRST_ANSWER), key, self.inner.head(&path)).await {
             Ok(_) => Ok(true),
             Err(error) if error.is_not_found() => Ok(false),
             Err(error) => Err(error),
         }
-    }
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use super::*;
-
-    async fn contract(store: Store) {
-        assert!(store.get("a/b").await.unwrap_err().is_not_found());
-        assert!(store.list("a").await.unwrap().is_empty());
-        store.put("a/b", Bytes::from_static(b"hello")).await.unwrap();
-        assert_eq!(store.put_new("a/b", Bytes::from_static(b"other")).await.unwrap(), Created::AlreadyThere);
-        assert_eq!(store.put_new("a/c", Bytes::from_static(b"c")).await.unwrap(), Created::New);
-        assert_eq!(store.get("a/b").await.unwrap(), "hello");
-        assert_eq!(store.get_at_most("a/b", 5).await.unwrap(), "hello");
-        assert!(matches!(store.get_at_most("a/b", 4).await, Err(StoreError::TooLarge { size: 5, maximum: 4, .. })));
-        assert_eq!(store.get_range("a/b", 1..3).await.unwrap(), "el");
-        assert_eq!(store.get_ranges("a/b", &[0..1, 4..5]).await.unwrap(), ["h", "o"]);
-        for range in [1..9, 7..9] {
-            assert!(matches!(store.get_range("a/b", range.clone()).await, Err(StoreError::TooShort { .. })), "{range:?}");
-            assert!(matches!(store.get_ranges("a/b", &[0..1, range.clone()]).await, Err(StoreError::TooShort { .. })), "{range:?}");
-        }
-        let sub = store.sub("/a/");
-        assert_eq!(sub.list("").await.unwrap().iter().map(|entry| entry.key.as_str()).collect::<Vec<_>>(), ["b", "c"]);
-        sub.delete("b").await.unwrap();
-        sub.delete("b").await.unwrap();
-        assert!(!store.exists("a/b").await.unwrap());
-        assert!(store.exists("a/c").await.unwrap());
-    }
-
-    #[tokio::test]
-    async fn memory_keeps_the_contract() {
-        contract(Store::memory()).await;
-    }
-
-    #[tokio::test]
-    async fn a_folder_keeps_the_contract() {
-        let folder = tempfile::tempdir().unwrap();
-        contract(Store::local(&folder.path().join("new"), true).unwrap()).await;
-        assert!(Store::local(&folder.path().join("absent"), false).is_err());
     }
 }

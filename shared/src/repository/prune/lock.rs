@@ -65,6 +65,7 @@ impl Lock {
         let id = hex(&random::<16>()?);
         let until = now.checked_add(LIFETIME).unwrap_or(Timestamp::MAX);
         let lock = Self { store: store.clone(), id, taken: now, clocks: (Instant::now(), Timestamp::now()), renewed: Instant::now() };
+        store.detect_conditions().await?;
         if store.put_new(KEY, text(&lock.id, until)).await? == Created::AlreadyThere {
             match read(store).await? {
                 Some(other) if other.until > now && other.until.duration_since(now) <= FARTHEST => {
