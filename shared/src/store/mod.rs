@@ -96,7 +96,10 @@ impl Store {
 
     /// A store that lives as long as its last clone.
     pub fn memory() -> Self {
-        Self { conditions: create::Conditions::kept(), ..Self::new(Arc::new(object_store::memory::InMemory::new()), "", "memory") }
+        let store = Self { conditions: create::Conditions::kept(), ..Self::new(Arc::new(object_store::memory::InMemory::new()), "", "memory") };
+        #[cfg(test)]
+        let store = faults::unnoticed(store);
+        store
     }
 
     /// A folder. It is created when `create` is set, and must exist otherwise.

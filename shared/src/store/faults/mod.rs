@@ -1,4 +1,6 @@
-//! Failures on cue, for tests: a store that is cut off, fails or stalls.
+//! Failures for tests: on cue (a store that is cut off, fails or stalls), and by chance ([`Chaos`]).
+
+mod chaos;
 
 use std::{
     sync::{
@@ -9,6 +11,8 @@ use std::{
 };
 
 use tokio::sync::Semaphore;
+
+pub use chaos::{Chaos, Random, Rates};
 
 use super::{Store, StoreError};
 
@@ -68,6 +72,16 @@ impl Pause {
     pub fn go_on(&self) {
         self.go_on.add_permits(1);
     }
+}
+
+/// With `KUBESTASH_TEST_CHAOS=SEED` all tests of this package run on stores in which everything goes wrong that nobody may notice.
+#[cfg(test)]
+pub(super) fn unnoticed(store: Store) -> Store {
+    let seed = std::env::var("KUBESTASH_TEST_CHAOS").ok().and_then(|seed| seed.parse().ok());
+    let Some(seed) = seed else { return store };
+    let (store, chaos) = store.chaotic(seed);
+    chaos.set(Rates::UNNOTICED);
+    store
 }
 
 impl Faults {
