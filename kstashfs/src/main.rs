@@ -7,7 +7,7 @@ use clap::Parser;
 use kstashfs::{FileOptions, Forest, MountError, MountOptions, daemon};
 use kubestash::{
     api::find_repositories,
-    repository::{Password, Repository, choose},
+    repository::{LATEST, Password, Repository, SnapshotList, choose},
     store::{Location, Provider, StoreOptions},
 };
 
@@ -144,7 +144,11 @@ async fn serve(args: &Args) -> anyhow::Result<()> {
         (None, None) => bail!("no password: name a --password-file or set KUBESTASH_PASSWORD"),
     };
     let repository = Repository::open(native.sub(kubestash::api::NATIVE_PATH), &password).await?;
-    let list = repository.snapshots().await?;
+    let newest = if args.snapshot == LATEST && !args.all { repository.newest().await? } else { None };
+    let list = match newest {
+        Some(root) => SnapshotList { roots: vec![root], ..SnapshotList::default() },
+        None => repository.snapshots().await?,
+    };
     for (_, error) in &list.damaged {
         eprintln!("warning: a snapshot cannot be read: {error}");
     }

@@ -227,7 +227,7 @@ class Repository:
         """10: (group, resource, namespaced, row) of all objects, layers merged."""
         require(len(root["layers"]) <= 256, "too many layers")
         merged, namespaced = {}, {}
-        for identity, _rows in root["layers"]:
+        for identity, _rows, _packs in root["layers"]:
             for kind, (flags, segments, blocks) in self.table(bytes.fromhex(identity)).items():
                 if flags & 2:
                     merged[kind] = {}

@@ -1,8 +1,15 @@
 //! Which snapshot is meant: name, unique beginning of a name or id, `latest`, or a time.
 
-use kubestash::repository::{ChooseError, Root, SnapshotList, choose};
+use kubestash::repository::{ChooseError, LATEST, Root, SnapshotId, SnapshotList, choose};
 
-use super::{CliContext, errors::hinted, repo::OpenRepository};
+use super::{
+    CliContext,
+    errors::hinted,
+    repo::{OpenRepository, snapshot_file},
+};
+
+/// A snapshot's YAML file is a few hundred kilobytes at most.
+const MAX_FILE: u64 = 4 << 20;
 
 /// The cluster as it is now, wherever a snapshot is taken.
 pub const LIVE: &str = "live";
@@ -18,8 +25,25 @@ impl OpenRepository {
         Ok(list)
     }
 
-    /// The snapshot that a person means.
+    /// The snapshot of which `snapshots/<name>.yaml` tells the id. The file proves nothing, and may be missing or old: the snapshot itself has
+    /// to have that name.
+    async fn named(&self, name: &str) -> Option<Root> {
+        let plain = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
+        if !plain {
+            return None;
+        }
+        let text = self.directory.get_at_most(&snapshot_file(name), MAX_FILE).await.ok()?;
+        let file: serde_yaml::Value = serde_yaml::from_slice(&text).ok()?;
+        let id: SnapshotId = file.get("spec")?.get("snapshotID")?.as_str()?.parse().ok()?;
+        self.repository.snapshot(id).await.ok()?.filter(|root| root.name == name)
+    }
+
+    /// The snapshot that a person means. The newest one, and one whose whole name is given, are found without reading all of them.
     pub async fn snapshot(&self, context: &CliContext, text: &str) -> anyhow::Result<Root> {
+        let found = if text == LATEST { self.repository.newest().await? } else { self.named(text).await };
+        if let Some(root) = found {
+            return Ok(root);
+        }
         let list = self.list(context).await?;
         choose(&list.roots, text).cloned().map_err(|error| {
             let hint = match &error {

@@ -3,9 +3,11 @@
 use std::{
     collections::{HashMap, HashSet, hash_map::Entry},
     sync::PoisonError,
+    time::Duration,
 };
 
 use bytes::Bytes;
+use futures::{StreamExt as _, TryStreamExt as _};
 use jiff::Timestamp;
 
 use super::prune::trash;
@@ -23,6 +25,11 @@ use crate::store::{Store, StoreError};
 
 /// Decoded bytes kept by default.
 const CACHE_BYTES: usize = 24 << 20;
+/// Index files that are read at the same time.
+const PARALLEL: usize = 8;
+/// How often the index is listed because a file of it is gone when it is read, and how long the second look waits; later ones wait longer.
+const LOOKS: u32 = 5;
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 pub(super) const INDEX_BINDING: &[u8] = b"kubestash index";
 pub(super) const FOOTER_BINDING: &[u8] = b"kubestash footer";
 
@@ -145,11 +152,24 @@ pub(super) struct Blocks {
     cache: Cache,
     /// Packs that no index file names, once somebody had to look for them.
     recovered: tokio::sync::Mutex<Option<Vec<PackInfo>>>,
+    /// Held by whoever reads the index because a block was not found in it: the others wait for what comes of it.
+    looking: tokio::sync::Mutex<()>,
 }
 
 impl Blocks {
     pub(super) fn new(store: Store, ring: KeyRing) -> Self {
-        Self { store, ring, index: std::sync::RwLock::default(), cache: Cache::new(CACHE_BYTES), recovered: tokio::sync::Mutex::default() }
+        Self {
+            store,
+            ring,
+            index: std::sync::RwLock::default(),
+            cache: Cache::new(CACHE_BYTES),
+            recovered: tokio::sync::Mutex::default(),
+            looking: tokio::sync::Mutex::default(),
+        }
+    }
+
+    pub(super) fn store(&self) -> &Store {
+        &self.store
     }
 
     pub(super) fn index(&self) -> std::sync::RwLockReadGuard<'_, Index> {
@@ -199,33 +219,42 @@ impl Blocks {
     /// The index files but for those known already.
     pub(super) async fn index_files(&self, known: &HashSet<String>) -> Result<IndexFiles, RepositoryError> {
         let mut files = IndexFiles::default();
-        loop {
+        for look in 1..=LOOKS {
             files.listed = self.store.list("index").await?.into_iter().map(|entry| entry.key).collect();
             files.read.retain(|(key, _)| files.listed.contains(key));
-            let mut again = false;
-            let mut new: Vec<&String> = files.listed.iter().filter(|key| !known.contains(*key)).collect();
-            new.retain(|key| !files.read.iter().any(|(read, _)| read == *key) && !files.damaged.iter().any(|(damaged, _)| damaged == *key));
+            let mut new: Vec<String> = files.listed.iter().filter(|key| !known.contains(*key)).cloned().collect();
+            new.retain(|key| !files.read.iter().any(|(read, _)| read == key) && !files.damaged.iter().any(|(damaged, _)| damaged == key));
             new.sort();
-            for key in new {
-                let read = match self.store.get_at_most(key, MAX_SEALED).await {
-                    // A prune merged it away between listing and reading: there is another one that names its packs.
-                    Err(error) if error.is_not_found() => {
-                        again = true;
-                        continue;
-                    }
-                    Err(error) => Err(damage_of(error, key)),
-                    Ok(sealed) => self.decode_index(key, &sealed).map_err(RepositoryError::damaged(key.clone())),
-                };
+            let read = futures::stream::iter(new).map(async |key| match self.read_index(&key).await {
+                // A prune merged it away between listing and reading: there is another one that names its packs.
+                Err(RepositoryError::Missing { .. }) => Ok((key, None)),
+                Err(error) if !error.is_damage() => Err(error),
+                read => Ok((key, Some(read))),
+            });
+            let mut gone = Vec::new();
+            for (key, read) in read.buffered(PARALLEL).try_collect::<Vec<_>>().await? {
                 match read {
-                    Ok(packs) => files.read.push((key.clone(), packs)),
-                    Err(error) if error.is_damage() => files.damaged.push((key.clone(), error)),
-                    Err(error) => return Err(error),
+                    None => gone.push(key),
+                    Some(Ok(packs)) => files.read.push((key, packs)),
+                    Some(Err(error)) => files.damaged.push((key, error)),
                 }
             }
-            if !again {
-                return Ok(files);
+            if gone.is_empty() {
+                break;
+            }
+            // A store whose listings are behind shows it for a while; what it named is found by the packs' footers.
+            if look == LOOKS {
+                files.listed.retain(|key| !gone.contains(key));
+            } else {
+                tokio::time::sleep(LOOK_AGAIN * look * look).await;
             }
         }
+        Ok(files)
+    }
+
+    async fn read_index(&self, key: &str) -> Result<Vec<PackInfo>, RepositoryError> {
+        let sealed = self.store.get_at_most(key, MAX_SEALED).await.map_err(|error| damage_of(error, key))?;
+        self.decode_index(key, &sealed).map_err(RepositoryError::damaged(key))
     }
 
     fn decode_index(&self, key: &str, sealed: &[u8]) -> Result<Vec<PackInfo>, FormatError> {
@@ -307,15 +336,24 @@ impl Blocks {
         if !found.is_empty() {
             return Ok(found);
         }
-        // Another program may have made an index of it since.
-        self.refresh().await?;
+        let _looking = self.looking.lock().await;
+        let found = self.indexed(id);
+        if !found.is_empty() {
+            return Ok(found);
+        }
+        // The index was not read yet, or another program has written to it since.
+        let damaged = self.refresh().await?;
         let found = self.indexed(id);
         if !found.is_empty() {
             return Ok(found);
         }
         self.recover().await?;
         let found = self.indexed(id);
-        if found.is_empty() { Err(RepositoryError::Missing { object: format!("block {id}") }) } else { Ok(found) }
+        if !found.is_empty() {
+            return Ok(found);
+        }
+        // A block that cannot be found is better explained by the index file that could not be read.
+        Err(damaged.into_iter().next().unwrap_or_else(|| RepositoryError::Missing { object: format!("block {id}") }))
     }
 
     fn indexed(&self, id: BlockId) -> Vec<(Located, String)> {
@@ -402,6 +440,12 @@ impl Blocks {
             None => None,
         };
         content::decode(&encoded, dictionary.as_deref()).map(Bytes::from).map_err(damaged)
+    }
+
+    /// The raw bytes of a block that came with its pack.
+    pub(super) async fn decode_entry(&self, entry: &PackEntry, pack: &str, sealed: &[u8]) -> Result<Bytes, RepositoryError> {
+        let located = Located { pack: 0, class: entry.class, offset: entry.offset, stored: entry.stored };
+        self.decode(entry.id, located, pack, sealed).await
     }
 
     /// Many blocks, near ones of a pack in one request. Meant for catalogs: nothing stays in the cache.

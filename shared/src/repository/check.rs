@@ -115,7 +115,7 @@ impl Repository {
         let mut hits: BTreeMap<String, (BTreeSet<String>, BTreeSet<String>)> =
             bad.values().map(|error| (error.clone(), Default::default())).collect();
         for root in &listed.roots {
-            let snapshot = match self.open_snapshot(root).await {
+            let snapshot = match self.open_indexed(root).await {
                 Ok(snapshot) => snapshot,
                 Err(error @ RepositoryError::Store(_)) => return Err(error),
                 Err(error) => {

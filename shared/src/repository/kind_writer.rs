@@ -1,4 +1,6 @@
-//! Writing the objects of one kind: all of them, or what differs from the parent.
+//! Writing the objects of one kind: all of them, or what differs from the layers that the new one is to stand on.
+//!
+//! These are the lowest of the parent's. What the parent's other layers say is said again by the new one, which takes their place.
 
 use std::{
     cmp::Ordering,
@@ -72,7 +74,7 @@ pub struct KindWriter {
     api_version: String,
     sensitivity: Sensitivity,
     parent: Option<Parent>,
-    /// Only what differs from the parent becomes rows.
+    /// Only what differs from the layers below becomes rows.
     delta: bool,
     manifest: OpenBlock,
     rest: OpenBlock,
@@ -96,8 +98,8 @@ impl KindWriter {
         let parent = Self::open_parent(&shared, &kind);
         Self {
             api_version: kind.api_version(),
-            // A kind in another version is written whole, and so is a new one.
-            delta: shared.delta && parent.as_ref().is_some_and(|parent| parent.same_type),
+            // A kind in another version is written whole, and so are a new one and one that a layer has whole which this one replaces.
+            delta: shared.delta() && parent.as_ref().is_some_and(|parent| parent.same_type) && !shared.replaces_whole(&kind),
             parent,
             sensitivity,
             manifest: open(Content::Manifest, sensitive),
@@ -126,7 +128,7 @@ impl KindWriter {
             MergedRows::new(&shared.parent_tops, kind, Box::new(load))
         };
         // A layer above others leaves their blocks as they are: whoever reads the snapshot before needs them all the same.
-        let thin = if shared.delta { HashSet::new() } else { thin_blocks(open()).ok()? };
+        let thin = if shared.delta() { HashSet::new() } else { thin_blocks(open()).ok()? };
         Some(Parent { rows: open(), head: None, same_type: stored.info == *kind, thin })
     }
 
@@ -138,7 +140,7 @@ impl KindWriter {
                 return Ok(None);
             };
             if parent.head.is_none() {
-                match parent.rows.next() {
+                match parent.rows.next_or_tombstone() {
                     Ok(head) => parent.head = head,
                     Err(error) if error.is_damage() && !self.delta => {
                         self.parent = None;
@@ -153,7 +155,11 @@ impl KindWriter {
                 (Some(_), None) => Ordering::Less,
             };
             match (order, parent.head.take()) {
+                // It was gone, and is there again.
+                (Ordering::Equal, Some((_, row))) if row.tombstone => return Ok(None),
                 (Ordering::Equal, head) => return Ok(head),
+                // What a layer said that stays need not be said again.
+                (Ordering::Less, Some((table, row))) if row.tombstone && parent.rows.layer(table) < self.shared.below => {}
                 (Ordering::Less, Some((_, row))) if self.delta => self.bury(row.key)?,
                 (Ordering::Less, _) => {}
                 (Ordering::Greater, head) => {
@@ -202,10 +208,12 @@ impl KindWriter {
         let raw_hash = ring.hash(sensitive, item)?.first_chunk().map_or(0, |head| u64::from_le_bytes(*head));
         let before = self.parent_row(Some(&key))?;
         let known = before.is_some();
+        // A row of a layer that stays says it already.
+        let said = before.as_ref().is_some_and(|(table, _)| self.said_below(*table));
         let old = before.filter(|(_, row)| row.sensitive == sensitive).and_then(|(table, row)| self.resolve(table, row));
         let same = old.as_ref().is_some_and(|old| old.row.raw_hash == raw_hash) && self.parent.as_ref().is_some_and(|parent| parent.same_type);
         let lengths = match old {
-            Some(Old { row, manifest: Some(manifest), rest: Some(rest) }) if same => self.keep(row, manifest, rest)?,
+            Some(Old { row, manifest: Some(manifest), rest: Some(rest) }) if same => self.keep(row, manifest, rest, said)?,
             old => match self.add(&key, item, raw_hash, old) {
                 // Not what the parent had, and not this: the snapshot is without the object.
                 Err(error @ RepositoryError::Object { .. }) if known && self.delta => {
@@ -239,10 +247,21 @@ impl KindWriter {
         Place { block: self.open_table.number(block), offset: place.offset }
     }
 
-    /// Takes a row of the parent over; where only differences are written there is nothing to do.
-    fn keep(&mut self, mut row: SegmentRow, (manifest, redacted): (BlockId, Option<BlockId>), rest: BlockId) -> Result<Lengths, RepositoryError> {
+    /// Whether a row with this table stands in a layer that this one is written above.
+    fn said_below(&self, table: usize) -> bool {
+        self.delta && self.parent.as_ref().is_some_and(|parent| parent.rows.layer(table) < self.shared.below)
+    }
+
+    /// Takes a row of the parent over; where a layer below says it already there is nothing to do.
+    fn keep(
+        &mut self,
+        mut row: SegmentRow,
+        (manifest, redacted): (BlockId, Option<BlockId>),
+        rest: BlockId,
+        said: bool,
+    ) -> Result<Lengths, RepositoryError> {
         let lengths = row.lengths;
-        if self.delta {
+        if said {
             return Ok(lengths);
         }
         self.make_room()?;

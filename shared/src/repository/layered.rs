@@ -22,6 +22,7 @@ use super::{
     root::LayerRef,
     slice,
     snapshot::decode_segment,
+    writer::of_catalog,
 };
 use crate::object::KindInfo;
 
@@ -73,14 +74,16 @@ impl Repository {
         let kinds: Vec<LayerKind> = kinds.into_values().collect();
         let rows = kinds.iter().flat_map(|kind| &kind.segments).map(|segment| u64::from(segment.rows)).sum();
         let top = layer.store_plain(Class::general(Content::Top), &top::encode(&LayerTop { kinds }))?;
+        let mut packs = Vec::new();
         if let Some(pack) = layer.packer.finish(&self.inner.ring)? {
+            packs = of_catalog(std::slice::from_ref(&pack.info));
             self.inner.store.put(&pack.key, pack.bytes).await?;
             let index = self.inner.ring.seal(false, &content::encode_raw(&encode_index(&[pack.info])), blocks::INDEX_BINDING)?;
             self.inner.store.put(&format!("index/{}", hex(blake3::hash(&index).as_bytes())), index.into()).await?;
         }
         let mut root = Root { name: name.to_owned(), parent: Some(before.id), layers: before.layers.clone(), ..after.clone() };
         root.id = SnapshotId(ulid::Ulid::from_parts(after.id.0.timestamp_ms(), u128::from_le_bytes(super::crypto::random()?)));
-        root.layers.push(LayerRef { top, rows });
+        root.layers.push(LayerRef { top, rows, packs });
         let (key, sealed) = self.seal_root(&root)?;
         self.inner.store.put_new(&key, Bytes::from(sealed)).await?;
         Ok(root)

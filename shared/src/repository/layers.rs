@@ -26,6 +26,8 @@ pub(super) struct MergedRows<'a> {
 
 struct Cursor {
     top: Arc<LayerTop>,
+    /// Number of the layer, from the lowest up.
+    layer: usize,
     /// Place of the kind in the layer.
     kind: usize,
     next: usize,
@@ -52,14 +54,14 @@ impl Cursor {
 impl<'a> MergedRows<'a> {
     pub(super) fn new(tops: &[Arc<LayerTop>], kind: &KindInfo, load: LoadSegment<'a>) -> Self {
         let mut cursors: Vec<Cursor> = Vec::new();
-        for top in tops {
+        for (layer, top) in tops.iter().enumerate() {
             let Some(at) = top.kinds.iter().position(|own| own.info.group == kind.group && own.info.resource == kind.resource) else {
                 continue;
             };
             if top.kinds.get(at).is_some_and(|own| own.whole) {
                 cursors.clear();
             }
-            cursors.push(Cursor { top: Arc::clone(top), kind: at, next: 0, rows: VecDeque::new() });
+            cursors.push(Cursor { top: Arc::clone(top), layer, kind: at, next: 0, rows: VecDeque::new() });
         }
         Self { cursors, load }
     }
@@ -74,26 +76,36 @@ impl<'a> MergedRows<'a> {
         self.cursors.get(table)?.layer_kind()?.blocks.get(block as usize).copied()
     }
 
+    /// The layer that a table belongs to, counted from the lowest up.
+    pub(super) fn layer(&self, table: usize) -> usize {
+        self.cursors.get(table).map_or(0, |cursor| cursor.layer)
+    }
+
     /// The next row and the number of the table that it points into.
     pub(super) fn next(&mut self) -> Result<Option<(usize, SegmentRow)>, RepositoryError> {
         loop {
-            for cursor in &mut self.cursors {
-                cursor.fill(&mut self.load)?;
-            }
-            let Some(key) = self.cursors.iter().filter_map(|cursor| cursor.rows.front()).map(|row| &row.key).min().cloned() else {
-                return Ok(None);
-            };
-            let mut found = None;
-            for (table, cursor) in self.cursors.iter_mut().enumerate() {
-                if cursor.rows.front().is_some_and(|row| row.key == key) {
-                    found = cursor.rows.pop_front().map(|row| (table, row));
-                }
-            }
-            match found {
+            match self.next_or_tombstone()? {
                 Some((_, row)) if row.tombstone => {}
                 found => return Ok(found),
             }
         }
+    }
+
+    /// The same with tombstones, which say that a lower layer may have an object that is gone.
+    pub(super) fn next_or_tombstone(&mut self) -> Result<Option<(usize, SegmentRow)>, RepositoryError> {
+        for cursor in &mut self.cursors {
+            cursor.fill(&mut self.load)?;
+        }
+        let Some(key) = self.cursors.iter().filter_map(|cursor| cursor.rows.front()).map(|row| &row.key).min().cloned() else {
+            return Ok(None);
+        };
+        let mut found = None;
+        for (table, cursor) in self.cursors.iter_mut().enumerate() {
+            if cursor.rows.front().is_some_and(|row| row.key == key) {
+                found = cursor.rows.pop_front().map(|row| (table, row));
+            }
+        }
+        Ok(found)
     }
 }
 

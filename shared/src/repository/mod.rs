@@ -10,6 +10,7 @@
 mod blocks;
 mod cache;
 mod catalog;
+mod catalog_packs;
 mod check;
 mod choose;
 mod crypto;
@@ -22,6 +23,8 @@ mod layered;
 mod layers;
 #[cfg(test)]
 mod layers_tests;
+#[cfg(test)]
+mod opening_tests;
 mod packer;
 pub mod prune;
 pub mod repair;
@@ -45,7 +48,7 @@ pub use error::RepositoryError;
 pub use format::{BlockId, FormatError, VERSION, segment::Lengths};
 pub use keys::{Access, KeyCost, KeyInfo, KeyList, Password};
 pub use kind_writer::KindWriter;
-pub use root::{ClusterId, KindOutcome, KindReport, LayerRef, Root, SnapshotId, Stats};
+pub use root::{ClusterId, KindOutcome, KindReport, LayerRef, PackRef, Root, SnapshotId, Stats};
 pub use snapshot::{Snapshot, slice};
 pub use writer::{BackupOptions, CommitInfo, SnapshotWriter};
 
@@ -251,21 +254,14 @@ impl Repository {
     pub async fn snapshots_beside(&self, known: &HashSet<SnapshotId>) -> Result<(SnapshotList, HashSet<SnapshotId>), RepositoryError> {
         use futures::{StreamExt as _, TryStreamExt as _};
 
-        let id_of = |key: &str| key.strip_prefix("roots/").and_then(|id| id.parse::<SnapshotId>().ok());
         let mut listed = self.inner.store.list("roots").await?;
         let ids = listed.iter().filter_map(|entry| id_of(&entry.key)).collect();
         listed.retain(|entry| id_of(&entry.key).is_none_or(|id| !known.contains(&id)));
-        let read = futures::stream::iter(listed).map(async |entry| {
-            let root = match self.inner.store.get_at_most(&entry.key, MAX_SEALED).await {
-                // Forgotten between listing and reading.
-                Err(StoreError::NotFound { .. }) => return Ok(None),
-                Err(error) => Err(damage_of(error, &entry.key)),
-                Ok(sealed) => self.open_root(&entry.key, &sealed).map_err(RepositoryError::damaged(entry.key.clone())),
-            };
-            match root {
-                Err(error) if !error.is_damage() => Err(error),
-                root => Ok(Some((entry.key, root))),
-            }
+        let read = futures::stream::iter(listed).map(async |entry| match self.read_root(&entry.key).await {
+            // Forgotten between listing and reading.
+            Ok(None) => Ok(None),
+            Err(error) if !error.is_damage() => Err(error),
+            root => Ok(root.transpose().map(|root| (entry.key, root))),
         });
         let mut list = SnapshotList::default();
         for (key, root) in read.buffered(8).try_collect::<Vec<_>>().await?.into_iter().flatten() {
@@ -276,6 +272,43 @@ impl Repository {
         }
         list.roots.sort_by_key(|root| (root.time, root.id));
         Ok((list, ids))
+    }
+
+    /// The newest snapshot, without a look at the others: an id begins with the time of its snapshot. Nothing where there is none, or where
+    /// it cannot be read, so that [`Repository::snapshots`] has to tell.
+    ///
+    /// # Errors
+    /// `Store`.
+    pub async fn newest(&self) -> Result<Option<Root>, RepositoryError> {
+        let mut ids: Vec<SnapshotId> = self.inner.store.list("roots").await?.iter().filter_map(|entry| id_of(&entry.key)).collect();
+        ids.sort();
+        // Of those of one millisecond only their roots tell.
+        let time = ids.last().map(|id| id.0.timestamp_ms());
+        let mut newest: Option<Root> = None;
+        for id in ids.into_iter().rev().take_while(|id| Some(id.0.timestamp_ms()) == time) {
+            match self.snapshot(id).await {
+                Err(error) if error.is_damage() => return Ok(None),
+                root => newest = newest.into_iter().chain(root?).max_by_key(|root| (root.time, root.id)),
+            }
+        }
+        Ok(newest)
+    }
+
+    /// A snapshot by its id, if there is one.
+    ///
+    /// # Errors
+    /// `Damaged`, `Store`.
+    pub async fn snapshot(&self, id: SnapshotId) -> Result<Option<Root>, RepositoryError> {
+        self.read_root(&format!("roots/{id}")).await
+    }
+
+    /// Nothing for one that is not there.
+    async fn read_root(&self, key: &str) -> Result<Option<Root>, RepositoryError> {
+        match self.inner.store.get_at_most(key, MAX_SEALED).await {
+            Err(StoreError::NotFound { .. }) => Ok(None),
+            Err(error) => Err(damage_of(error, key)),
+            Ok(sealed) => self.open_root(key, &sealed).map(Some).map_err(RepositoryError::damaged(key)),
+        }
     }
 
     fn seal_root(&self, root: &Root) -> Result<(String, Vec<u8>), RepositoryError> {
@@ -377,6 +410,10 @@ async fn has_data(store: &Store) -> Result<bool, StoreError> {
         }
     }
     Ok(false)
+}
+
+fn id_of(key: &str) -> Option<SnapshotId> {
+    key.strip_prefix("roots/").and_then(|id| id.parse().ok())
 }
 
 /// Nothing for a key file that was removed since it was listed.

@@ -109,27 +109,40 @@ impl KindOutcome {
     }
 }
 
-/// A layer of the catalog: the block that holds its table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// A layer of the catalog: the block that holds its table, and where its blocks were put.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LayerRef {
     /// Block of class top.
     pub top: BlockId,
     /// Rows of the layer.
     pub rows: u64,
+    /// The packs that the table and all segments of the layer were stored in. Only a hint: they may have been written anew since.
+    pub packs: Vec<PackRef>,
+}
+
+/// A pack by its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct PackRef {
+    /// Hash of its bytes.
+    pub hash: [u8; 32],
+    /// Number of its bytes.
+    pub size: u64,
 }
 
 impl Serialize for LayerRef {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        (hex(&self.top.0), self.rows).serialize(serializer)
+        let packs: Vec<(String, u64)> = self.packs.iter().map(|pack| (hex(&pack.hash), pack.size)).collect();
+        (hex(&self.top.0), self.rows, packs).serialize(serializer)
     }
 }
 
 impl<'de> Deserialize<'de> for LayerRef {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let (text, rows) = <(String, u64)>::deserialize(deserializer)?;
-        let bytes = unhex(&text).and_then(|bytes| bytes.try_into().ok());
-        let top = bytes.ok_or_else(|| serde::de::Error::custom("a block id is 64 hex digits"))?;
-        Ok(Self { top: BlockId(top), rows })
+        let (top, rows, packs) = <(String, u64, Vec<(String, u64)>)>::deserialize(deserializer)?;
+        let hash =
+            |text: &str| unhex(text).and_then(|bytes| bytes.try_into().ok()).ok_or_else(|| serde::de::Error::custom("a hash is 64 hex digits"));
+        let packs = packs.iter().map(|(name, size)| Ok(PackRef { hash: hash(name)?, size: *size })).collect::<Result<_, D::Error>>()?;
+        Ok(Self { top: BlockId(hash(&top)?), rows, packs })
     }
 }
 

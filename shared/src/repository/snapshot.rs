@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::{
     Access, BlockRange, Catalog, Part, Repository, RepositoryError, Root,
+    catalog_packs::CatalogPacks,
     format::{BlockId, Content, FormatError, MAX_LAYERS, segment, top},
 };
 use crate::object;
@@ -19,26 +20,45 @@ pub struct Snapshot {
 }
 
 impl Repository {
-    /// Loads the catalog of a snapshot.
+    /// Loads the catalog of a snapshot: from the packs that its root names, without any index. Where they do not serve any more, the index
+    /// says where its blocks are.
     ///
     /// # Errors
     /// `Missing` or `Damaged` when its catalog cannot be read.
     pub async fn open_snapshot(&self, root: &Root) -> Result<Snapshot, RepositoryError> {
-        let damaged_index = self.inner.blocks.refresh().await?;
+        check_layers(root)?;
+        let packs = self.inner.blocks.catalog_packs(root).await?;
+        self.open_with(root, &packs).await
+    }
+
+    /// The same by the index alone, as anybody has to who comes later: for those who look whether all is there.
+    pub(super) async fn open_indexed(&self, root: &Root) -> Result<Snapshot, RepositoryError> {
+        self.open_with(root, &CatalogPacks::default()).await
+    }
+
+    async fn open_with(&self, root: &Root, packs: &CatalogPacks) -> Result<Snapshot, RepositoryError> {
         let opened = async {
-            let tops = self.tops(root).await?;
+            let tops = self.tops_from(root, packs).await?;
             let segments: Vec<BlockId> =
                 tops.iter().flat_map(|top| &top.kinds).flat_map(|kind| &kind.segments).map(|segment| segment.block).collect();
-            let stored = self.inner.blocks.get_many(&segments).await?;
+            let (mut stored, mut elsewhere) = (HashMap::new(), Vec::new());
+            for id in segments {
+                match packs.get(&self.inner.blocks, id).await? {
+                    Some(raw) => drop(stored.insert(id, raw)),
+                    None => elsewhere.push(id),
+                }
+            }
+            stored.extend(self.inner.blocks.get_many(&elsewhere).await?);
             let mut load = |wanted: &top::SegmentRef| decode_segment(wanted, &stored);
             Catalog::build(&tops, &mut load)
         };
-        match (opened.await, damaged_index.into_iter().next()) {
-            // A block that cannot be found is better explained by the index file that could not be read.
-            (Err(RepositoryError::Missing { .. }), Some(index)) => Err(index),
-            (Err(RepositoryError::Missing { object }), None) => Err(RepositoryError::Missing { object: in_catalog(&object, root) }),
-            (Err(RepositoryError::Damaged { object, reason }), _) => Err(RepositoryError::Damaged { object: in_catalog(&object, root), reason }),
-            (catalog, _) => Ok(Snapshot { repository: self.clone(), root: Arc::new(root.clone()), catalog: Arc::new(catalog?) }),
+        match opened.await {
+            Err(RepositoryError::Missing { object }) => Err(RepositoryError::Missing { object: in_catalog(&object, root) }),
+            // An index file that cannot be read is no part of it.
+            Err(RepositoryError::Damaged { object, reason }) if !object.starts_with("index/") => {
+                Err(RepositoryError::Damaged { object: in_catalog(&object, root), reason })
+            }
+            catalog => Ok(Snapshot { repository: self.clone(), root: Arc::new(root.clone()), catalog: Arc::new(catalog?) }),
         }
     }
 
@@ -51,18 +71,31 @@ impl Repository {
 
     /// The tables of a snapshot's layers, base first.
     pub(super) async fn tops(&self, root: &Root) -> Result<Vec<Arc<top::LayerTop>>, RepositoryError> {
-        let damaged = |reason| RepositoryError::Damaged { object: "the table of a layer".to_owned(), reason };
-        if root.layers.len() > MAX_LAYERS {
-            let (found, maximum) = (root.layers.len() as u64, MAX_LAYERS as u64);
-            return Err(damaged(FormatError::TooLarge { what: "the number of layers", found, maximum }));
-        }
+        self.tops_from(root, &CatalogPacks::default()).await
+    }
+
+    async fn tops_from(&self, root: &Root, packs: &CatalogPacks) -> Result<Vec<Arc<top::LayerTop>>, RepositoryError> {
+        check_layers(root)?;
         let mut tops = Vec::new();
         for layer in &root.layers {
-            let raw = self.inner.blocks.get(layer.top).await?;
-            tops.push(Arc::new(top::decode(&raw).map_err(damaged)?));
+            let raw = match packs.get(&self.inner.blocks, layer.top).await? {
+                Some(raw) => raw,
+                None => self.inner.blocks.get(layer.top).await?,
+            };
+            tops.push(Arc::new(top::decode(&raw).map_err(RepositoryError::damaged(TABLE))?));
         }
         Ok(tops)
     }
+}
+
+const TABLE: &str = "the table of a layer";
+
+fn check_layers(root: &Root) -> Result<(), RepositoryError> {
+    let (found, maximum) = (root.layers.len() as u64, MAX_LAYERS as u64);
+    if found <= maximum {
+        return Ok(());
+    }
+    Err(RepositoryError::Damaged { object: TABLE.to_owned(), reason: FormatError::TooLarge { what: "the number of layers", found, maximum } })
 }
 
 /// Says of a damaged block which snapshot cannot be opened for it.

@@ -348,7 +348,8 @@ async fn equal_objects_give_an_equal_catalog() {
     assert_eq!(first.layers, second.layers);
     assert_eq!(second.stats.stored_bytes, 0);
     let third = back_up(&repository.scratch().unwrap(), &objects, None, info("three", 3)).await.unwrap();
-    assert_eq!(first.layers, third.layers);
+    let tables = |root: &Root| root.layers.iter().map(|layer| (layer.top, layer.rows)).collect::<Vec<_>>();
+    assert_eq!(tables(&first), tables(&third), "in other packs");
 }
 
 #[tokio::test]

@@ -30,7 +30,7 @@ use super::{
         top::{self, LayerKind, LayerTop, SegmentRef},
     },
     packer::{FinishedPack, Packer},
-    root::{LayerRef, Stats},
+    root::{LayerRef, PackRef, Stats},
     snapshot::decode_segment,
 };
 use crate::{
@@ -41,15 +41,28 @@ use crate::{
 /// Packs on their way to the store at the same time.
 const UPLOADS: usize = 2;
 
-/// A snapshot of its own after so many with layers: the more layers, the more there is to fetch.
-const MOST_LAYERS: usize = 16;
+/// Most layers above the base: each is a request for whoever opens the snapshot.
+const MOST_ABOVE: usize = 3;
 /// Segments that are looked at together.
 const SEGMENTS_AT_ONCE: usize = 16;
 
-/// Whether a snapshot is to be a layer above those of its parent, which have so many rows: not when there are too many of them, or when
-/// those above the lowest are above a quarter of it.
-fn shall_layer(rows: &[u64]) -> bool {
-    rows.split_first().is_some_and(|(base, above)| rows.len() < MOST_LAYERS && above.iter().sum::<u64>() <= base / 4)
+/// How many layers of its parent a snapshot is to stand on, which have so many rows; the others are written anew, together with what is
+/// `expected` to have changed since. None, so that it is a base of its own, when those above the lowest are above a quarter of it.
+///
+/// A layer is taken into the new one that is not larger than all above it: so rows are written a few times each, as in a binary counter,
+/// and a snapshot never has many layers.
+fn layers_below(rows: &[u64], expected: u64) -> usize {
+    let Some((base, above)) = rows.split_first() else { return 0 };
+    if above.iter().sum::<u64>() > base / 4 {
+        return 0;
+    }
+    let (mut below, mut taken) = (rows.len(), expected);
+    // Where nothing is expected there may be no new layer at all.
+    while let Some(&top) = above.get(below.wrapping_sub(2)).filter(|&&top| taken > 0 && top <= taken || below > MOST_ABOVE) {
+        taken = taken.saturating_add(top);
+        below -= 1;
+    }
+    below
 }
 
 /// How a snapshot is to be written.
@@ -110,12 +123,10 @@ pub(super) struct Shared {
     pub(super) repository: Repository,
     pub(super) parent: Option<Root>,
     pub(super) parent_tops: Vec<Arc<LayerTop>>,
-    /// What is written is a layer above the parent's.
-    pub(super) delta: bool,
+    /// So many of the parent's layers, the lowest ones, stay; what is written is a layer above them, or a base.
+    pub(super) below: usize,
     sensitive: Vec<GroupResource>,
     anew: bool,
-    /// Store also those parts of the catalog that the repository has already.
-    catalog_anew: bool,
     lost_packs: LostPacks,
     data: Packer,
     meta: Packer,
@@ -142,6 +153,17 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Shared {
+    /// Whether what is written is a layer above others.
+    pub(super) fn delta(&self) -> bool {
+        self.below > 0
+    }
+
+    /// Whether a layer that does not stay has this kind whole: nothing of the layers below counts for it.
+    pub(super) fn replaces_whole(&self, kind: &KindInfo) -> bool {
+        let replaced = self.parent_tops.get(self.below..).unwrap_or_default();
+        replaced.iter().flat_map(|top| &top.kinds).any(|own| own.whole && own.info.group_resource() == kind.group_resource())
+    }
+
     /// Whether the repository has a block, as far as the list of its packs tells.
     pub(super) fn has(&self, id: BlockId) -> bool {
         let index = self.repository.inner.blocks.index();
@@ -156,8 +178,9 @@ impl Shared {
             let what = format!("a block of {} bytes is above the maximum of {MAX_BLOCK}", raw.len());
             return Err(RepositoryError::Machine(what));
         }
+        // A layer lies together in the packs that its root names, whatever other layers have.
         let of_catalog = matches!(class.content, Content::Segment | Content::Top);
-        let known = !(self.anew || of_catalog && self.catalog_anew) && self.has(id);
+        let known = !self.anew && !of_catalog && self.has(id);
         if known || !lock(&self.stored).insert(id) {
             return Ok((id, None));
         }
@@ -201,12 +224,14 @@ impl Shared {
     /// What the layer holds: the kinds that were written, and those of the parent that are gone, as empty ones.
     fn take_kinds(&self) -> Vec<LayerKind> {
         let mut kinds = std::mem::take(&mut *lock(&self.kinds));
-        if self.delta {
+        if self.delta() {
             let mut seen: HashSet<GroupResource> = kinds.iter().map(|kind| kind.info.group_resource()).collect();
             seen.extend(lock(&self.unchanged).drain());
-            for kind in self.parent_tops.iter().rev().flat_map(|top| &top.kinds) {
-                // Of each kind the topmost layer tells whether the parent had it.
-                if seen.insert(kind.info.group_resource()) && !(kind.whole && kind.segments.is_empty()) {
+            let parents = self.parent_tops.iter().enumerate().rev().flat_map(|(layer, top)| top.kinds.iter().map(move |kind| (layer, kind)));
+            for (layer, kind) in parents {
+                // Of each kind the topmost layer tells whether the parent had it; that it was gone is said again where that layer goes.
+                let gone_below = kind.whole && kind.segments.is_empty() && layer < self.below;
+                if seen.insert(kind.info.group_resource()) && !gone_below {
                     kinds.push(LayerKind { info: kind.info.clone(), whole: true, segments: Vec::new(), blocks: Vec::new() });
                 }
             }
@@ -260,16 +285,16 @@ impl Repository {
             None => (None, Vec::new(), true),
         };
         let rows: Vec<u64> = parent.iter().flat_map(|root| &root.layers).map(|layer| layer.rows).collect();
-        // Nothing new stands on what is damaged, nor is any of it taken for stored.
-        let delta = shall_layer(&rows) && whole;
+        let expected = parent.as_ref().map_or(0, |root| root.stats.new + root.stats.changed);
+        // Nothing new stands on what is damaged.
+        let below = if whole { layers_below(&rows, expected) } else { 0 };
         let shared = Shared {
             repository: self.clone(),
             parent,
             parent_tops,
-            delta,
+            below,
             sensitive: options.sensitive,
             anew: options.anew,
-            catalog_anew: !whole,
             lost_packs: self.inner.blocks.lost_packs().await?,
             data: Packer::default(),
             meta: Packer::default(),
@@ -324,16 +349,14 @@ impl SnapshotWriter {
     pub async fn commit(self, info: CommitInfo) -> Result<Root, RepositoryError> {
         let shared = &self.shared;
         let kinds = shared.take_kinds();
-        let mut layers = shared.parent.as_ref().filter(|_| shared.delta).map(|parent| parent.layers.clone()).unwrap_or_default();
+        let mut layers: Vec<LayerRef> = shared.parent.iter().flat_map(|parent| &parent.layers).take(shared.below).cloned().collect();
         let rows = kinds.iter().flat_map(|kind| &kind.segments).map(|segment| u64::from(segment.rows)).sum();
-        // Where nothing changed the parent's layers say it all.
-        let full = if kinds.is_empty() && !layers.is_empty() {
-            None
+        // Where nothing differs from the layers below they say it all.
+        let (own, full) = if kinds.is_empty() && !layers.is_empty() {
+            (None, None)
         } else {
-            let raw = top::encode(&LayerTop { kinds });
-            let (top, full) = shared.store_block(Class::general(Content::Top), &raw)?;
-            layers.push(LayerRef { top, rows });
-            full
+            let (top, full) = shared.store_block(Class::general(Content::Top), &top::encode(&LayerTop { kinds }))?;
+            (Some(top), full)
         };
         let inner = &shared.repository.inner;
         let last = [full, shared.data.finish(&inner.ring)?, shared.meta.finish(&inner.ring)?];
@@ -343,6 +366,7 @@ impl SnapshotWriter {
         let mut stats = *lock(&shared.stats);
         stats.stored_bytes = shared.stored_bytes.load(Ordering::Relaxed);
         let mut packs = std::mem::take(&mut *lock(&shared.packs));
+        layers.extend(own.map(|top| LayerRef { top, rows, packs: of_catalog(&packs) }));
         // Packs that stand in no index: what this snapshot took over from them would be hard to find again.
         packs.extend(inner.blocks.recovered().await);
         if !packs.is_empty() {
@@ -374,10 +398,8 @@ impl SnapshotWriter {
         };
         let (key, sealed) = shared.repository.seal_root(&root)?;
         let confirmed = shared.repository.confirm(&root, &shared.lost_packs).await?;
-        match inner.store.put_new(&key, Bytes::from(sealed.clone())).await? {
+        match inner.store.put_new(&key, Bytes::from(sealed)).await? {
             Created::New => {}
-            // A reply got lost and the store was asked again: the root that is there is ours.
-            Created::AlreadyThere if inner.store.get(&key).await? == sealed => {}
             Created::AlreadyThere => return Err(RepositoryError::AlreadyExists { place: key }),
         }
         shared.repository.settle(&root, &shared.lost_packs, confirmed).await?;
@@ -385,24 +407,52 @@ impl SnapshotWriter {
     }
 }
 
+/// Those that hold parts of a catalog.
+pub(super) fn of_catalog(packs: &[PackInfo]) -> Vec<PackRef> {
+    let holds = |pack: &&PackInfo| pack.entries.iter().any(|entry| matches!(entry.class.content, Content::Segment | Content::Top));
+    packs.iter().filter(holds).map(|pack| PackRef { hash: pack.hash, size: pack.size }).collect()
+}
+
 #[cfg(test)]
 mod tests {
-    use super::shall_layer;
+    use super::layers_below;
 
     #[test]
-    fn layers_end_before_they_are_many_or_large() {
-        let table: [(&[u64], bool); 8] = [
-            (&[], false),
-            (&[100], true),
-            (&[100, 25], true),
-            (&[100, 20, 6], false),
-            (&[0], true),
-            (&[0, 1], false),
-            (&[1000; 1], true),
-            (&[1000, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1], false),
+    fn layers_are_taken_together_before_they_are_many_or_large() {
+        let table: [(&[u64], u64, usize); 12] = [
+            (&[], 5, 0),
+            (&[100], 5, 1),
+            (&[100, 25], 5, 2),
+            (&[100, 20, 6], 5, 0),
+            (&[0], 0, 1),
+            (&[0, 1], 0, 0),
+            (&[1000, 0], 0, 2),
+            // As many as were there before: both become one.
+            (&[1000, 10], 10, 1),
+            (&[1000, 20, 10], 10, 1),
+            (&[1000, 40, 10], 10, 2),
+            // Nothing is expected: what is there stays, unless there are too many of them.
+            (&[1000, 40, 20, 10], 0, 3),
+            (&[1000, 1, 1, 1, 1, 1, 1, 1], 0, 1),
         ];
-        for (rows, layered) in table {
-            assert_eq!(shall_layer(rows), layered, "{rows:?}");
+        for (rows, expected, below) in table {
+            assert_eq!(layers_below(rows, expected), below, "{rows:?} and {expected}");
         }
+    }
+
+    /// The same number of rows changes each day.
+    #[test]
+    fn rows_are_written_a_few_times_each() {
+        let (mut layers, mut written, mut most) = (vec![100_000_u64], 0, 0);
+        for _ in 0..25 {
+            let below = layers_below(&layers, 1_000);
+            assert!(below > 0, "{layers:?}");
+            let taken = layers.split_off(below).iter().sum::<u64>() + 1_000;
+            layers.push(taken);
+            written += taken;
+            most = most.max(layers.len());
+        }
+        assert_eq!((layers, most), (vec![100_000, 16_000, 8_000, 1_000], 4));
+        assert!(written < 25 * 1_000 * 4, "{written}");
     }
 }

@@ -211,7 +211,7 @@ impl Store {
             .into_iter()
             .filter_map(|meta: object_store::ObjectMeta| {
                 let key = meta.location.as_ref().strip_prefix(self.prefix.as_str())?.to_owned();
-                let modified = Timestamp::from_second(meta.last_modified.timestamp()).unwrap_or_default();
+                let modified = Timestamp::from_millisecond(meta.last_modified.timestamp_millis()).unwrap_or_default();
                 Some(Entry { key, size: meta.size, modified })
             })
             .collect();

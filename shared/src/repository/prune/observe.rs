@@ -1,6 +1,9 @@
 //! Looking at everything before anything is decided: packs, trash, and what the snapshots need.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+};
 
 use jiff::Timestamp;
 
@@ -177,8 +180,8 @@ impl Repository {
         Ok(())
     }
 
-    /// Of several copies one that can be read stays: outside of the trash, in a pack where no other copy is damaged, and the newest, in this
-    /// order, for a backup with `anew` stores whole copies beside damaged ones. If none can be read, all stay.
+    /// Of several copies one that can be read stays: outside of the trash, in a pack where no other copy is damaged, the newest, and
+    /// where more is needed, in this order, for a backup with `anew` stores whole copies beside damaged ones. If none can be read, all stay.
     async fn choose_copies(&self, seen: &mut Seen, several: Vec<(BlockId, Vec<(Hash, usize)>)>) -> Result<(), RepositoryError> {
         let mut by_pack: BTreeMap<Hash, Vec<usize>> = BTreeMap::new();
         for &(hash, at) in several.iter().flat_map(|(_, places)| places) {
@@ -201,7 +204,8 @@ impl Repository {
             let rank = |(hash, _): &&(Hash, usize)| {
                 let pack = seen.packs.get(hash);
                 let trashed = pack.is_some_and(|pack| pack.trashed.is_some());
-                (trashed, damaged.contains(hash), std::cmp::Reverse(pack.map(|pack| pack.modified)), *hash)
+                let held = pack.map(|pack| pack.live.len());
+                (trashed, damaged.contains(hash), Reverse(pack.map(|pack| pack.modified)), Reverse(held), *hash)
             };
             match places.iter().filter(|place| whole.contains(*place)).min_by_key(rank) {
                 Some(&(hash, at)) => take_from(seen, hash, at),

@@ -24,6 +24,7 @@ use crate::{
         prune::{Indexed, Lock, trash},
         root::LayerRef,
         snapshot::decode_segment,
+        writer::of_catalog,
     },
     store::Created,
 };
@@ -208,7 +209,7 @@ impl Repository {
         let milliseconds = u64::try_from(root.time.as_millisecond()).unwrap_or_default();
         root.id = SnapshotId(ulid::Ulid::from_parts(milliseconds, u128::from_le_bytes(random()?)));
         root.name = repaired_name(damaged);
-        root.layers = vec![LayerRef { top, rows }];
+        root.layers = vec![LayerRef { top, rows, packs: of_catalog(&indexed.into_values().collect::<Vec<_>>()) }];
         root.stats.objects = rows;
         note_losses(&mut root, lost);
         let (key, sealed) = self.seal_root(&root)?;

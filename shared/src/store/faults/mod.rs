@@ -44,6 +44,7 @@ pub struct Faults {
 pub struct Pause {
     calls_left: Arc<AtomicI64>,
     at: Arc<Mutex<Option<String>>>,
+    passed: Arc<Mutex<Vec<String>>>,
     reached: Arc<Semaphore>,
     go_on: Arc<Semaphore>,
 }
@@ -55,6 +56,12 @@ impl Pause {
             self.reached.add_permits(1);
             let _ = self.go_on.acquire().await;
         }
+        self.passed.lock().unwrap_or_else(PoisonError::into_inner).push(key.to_owned());
+    }
+
+    /// How many calls were about this object, or this folder, until now.
+    pub fn passed(&self, key: &str) -> usize {
+        self.passed.lock().unwrap_or_else(PoisonError::into_inner).iter().filter(|passed| *passed == key).count()
     }
 
     /// Waits until the call is about to be made; gives the object that it is about, or nothing when there is no such call any more.
@@ -143,6 +150,7 @@ impl Store {
         let pause = Pause {
             calls_left: Arc::new(AtomicI64::new(calls)),
             at: Arc::default(),
+            passed: Arc::default(),
             reached: Arc::new(Semaphore::new(0)),
             go_on: Arc::new(Semaphore::new(0)),
         };
