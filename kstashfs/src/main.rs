@@ -7,7 +7,7 @@ use clap::Parser;
 use kstashfs::{FileOptions, Forest, MountError, MountOptions, daemon};
 use kubestash::{
     api::find_repositories,
-    repository::{LATEST, Password, Repository, SnapshotList, choose},
+    repository::{DiskCache, LATEST, Password, Repository, SnapshotList, choose},
     store::{Location, Provider, StoreOptions},
 };
 
@@ -59,6 +59,12 @@ struct Args {
     /// Requests to the store at the same time
     #[arg(long, env = "KUBESTASH_MAX_CONNECTIONS")]
     max_connections: Option<NonZeroUsize>,
+    /// Folder for what was read of a bucket, encrypted as it is there; without it nothing is kept
+    #[arg(long, env = "KUBESTASH_CACHE_DIR")]
+    cache_dir: Option<PathBuf>,
+    /// Most that is kept there, in MiB
+    #[arg(long, default_value_t = DiskCache::DEFAULT_LIMIT >> 20, value_name = "MIB")]
+    cache_size: u64,
     /// Stay in the foreground
     #[arg(short, long)]
     foreground: bool,
@@ -144,6 +150,11 @@ async fn serve(args: &Args) -> anyhow::Result<()> {
         (None, None) => bail!("no password: name a --password-file or set KUBESTASH_PASSWORD"),
     };
     let repository = Repository::open(native.sub(kubestash::api::NATIVE_PATH), &password).await?;
+    let cache = args.cache_dir.as_ref().filter(|_| location.provider().is_some());
+    let repository = match cache.map(|folder| DiskCache::new(folder, args.cache_size.saturating_mul(1 << 20))) {
+        Some(cache) => repository.with_cache(&cache),
+        None => repository,
+    };
     let newest = if args.snapshot == LATEST && !args.all { repository.newest().await? } else { None };
     let list = match newest {
         Some(root) => SnapshotList { roots: vec![root], ..SnapshotList::default() },

@@ -100,6 +100,11 @@ async fn listed(store: &Store) {
     assert_eq!(of("a").await, ["a/A", "a/Z_z", "a/a-b", "a/a.b", "a/a/b"], "a folder, not what begins like it");
     assert_eq!(of("many").await.len(), 1_100);
     assert_eq!(of("man").await, [""; 0]);
+    // Asked only of buckets.
+    if let Some(some) = store.sub("a").some_name().await.unwrap() {
+        assert!(some.is_some_and(|name| ["A", "Z_z", "a-b", "a.b", "a/b"].contains(&&*name)));
+        assert_eq!(store.sub("none").some_name().await.unwrap(), Some(None));
+    }
 }
 
 /// Above the size at which a pack is closed.

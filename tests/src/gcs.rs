@@ -41,6 +41,16 @@ struct Bucket {
     generation: u64,
     /// Nothing is deleted or replaced.
     retained: bool,
+    asked: Asked,
+}
+
+/// What was asked of the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Asked {
+    /// Requests.
+    pub requests: u64,
+    /// Bytes of objects that it sent.
+    pub bytes: u64,
 }
 
 type Shared = Arc<Mutex<Bucket>>;
@@ -96,6 +106,11 @@ impl GcsServer {
         locked(&self.bucket).retained = retained;
     }
 
+    /// What was asked since this was asked for the last time.
+    pub fn asked(&self) -> Asked {
+        std::mem::take(&mut locked(&self.bucket).asked)
+    }
+
     /// The JSON of a service account's key; it also says where this server listens.
     pub fn service_account(&self, email: &str) -> String {
         let url = format!("http://{}", self.address);
@@ -126,7 +141,8 @@ fn refused(status: StatusCode, code: &str) -> Response {
 }
 
 /// Whether the token was made for the one account that may do everything here. Its signature is not looked at.
-fn check(headers: &HeaderMap, bucket: &str) -> Result<(), Response> {
+fn check(shared: &Shared, headers: &HeaderMap, bucket: &str) -> Result<(), Response> {
+    locked(shared).asked.requests += 1;
     let token = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
     let claims = token.and_then(|token| BASE64_URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok());
     let claims: serde_json::Value =
@@ -153,21 +169,26 @@ fn range_of(header: &str, length: usize) -> Option<(usize, usize)> {
 }
 
 async fn read(State(shared): State<Shared>, Path((bucket, key)): Path<(String, String)>, headers: HeaderMap) -> Response {
-    if let Err(refused) = check(&headers, &bucket) {
+    if let Err(refused) = check(&shared, &headers, &bucket) {
         return refused;
     }
     let Some(object) = locked(&shared).objects.get(&key).cloned() else { return refused(StatusCode::NOT_FOUND, "NoSuchKey") };
     let length = object.content.len();
-    let Some(range) = headers.get(header::RANGE) else { return (described(&object), Body::from(object.content)).into_response() };
+    let sent = |bytes: usize| locked(&shared).asked.bytes += bytes as u64;
+    let Some(range) = headers.get(header::RANGE) else {
+        sent(length);
+        return (described(&object), Body::from(object.content)).into_response();
+    };
     let Some((first, last)) = range.to_str().ok().and_then(|range| range_of(range, length)) else {
         return refused(StatusCode::RANGE_NOT_SATISFIABLE, "InvalidRange");
     };
+    sent(last + 1 - first);
     let content_range = [(header::CONTENT_RANGE, format!("bytes {first}-{last}/{length}"))];
     (StatusCode::PARTIAL_CONTENT, described(&object), content_range, object.content.slice(first..=last)).into_response()
 }
 
 async fn write(State(shared): State<Shared>, Path((bucket, key)): Path<(String, String)>, headers: HeaderMap, content: Bytes) -> Response {
-    if let Err(refused) = check(&headers, &bucket) {
+    if let Err(refused) = check(&shared, &headers, &bucket) {
         return refused;
     }
     let mut bucket = locked(&shared);
@@ -186,7 +207,7 @@ async fn write(State(shared): State<Shared>, Path((bucket, key)): Path<(String, 
 }
 
 async fn delete(State(shared): State<Shared>, Path((bucket, key)): Path<(String, String)>, headers: HeaderMap) -> Response {
-    if let Err(refused) = check(&headers, &bucket) {
+    if let Err(refused) = check(&shared, &headers, &bucket) {
         return refused;
     }
     let mut bucket = locked(&shared);
@@ -205,16 +226,17 @@ async fn list(
     Query(query): Query<BTreeMap<String, String>>,
     headers: HeaderMap,
 ) -> Response {
-    if let Err(refused) = check(&headers, &bucket) {
+    if let Err(refused) = check(&shared, &headers, &bucket) {
         return refused;
     }
     let asked = |name: &str| query.get(name).map(String::as_str).unwrap_or_default();
+    let page = asked("max-keys").parse().map_or(PAGE, |most: usize| most.min(PAGE));
     let (prefix, after) = (asked("prefix"), asked("continuation-token").max(asked("start-after")));
     let bucket = locked(&shared);
     let mut matching = bucket.objects.iter().filter(|(key, _)| key.starts_with(prefix) && key.as_str() > after).peekable();
     let mut body = "<?xml version='1.0' encoding='UTF-8'?><ListBucketResult>".to_owned();
     let mut last = "";
-    for (key, object) in matching.by_ref().take(PAGE) {
+    for (key, object) in matching.by_ref().take(page) {
         let (size, time, generation) = (object.content.len(), object.modified, object.generation);
         let _ =
             write!(body, "<Contents><Key>{key}</Key><Size>{size}</Size><LastModified>{time}</LastModified><ETag>\"{generation}\"</ETag></Contents>");

@@ -366,12 +366,12 @@ fn a_store_that_is_not_there() {
     let (text, took) = ask(&endpoint);
     // How long the client tried stands in its words.
     let text = text.replace(&endpoint, "<endpoint>");
-    let (head, tail) = text.split_once("/config in ").unwrap();
+    let (head, tail) = text.split_once("max-keys=1 in ").unwrap();
     let (_, tail) = tail.split_once(',').unwrap();
-    insta::assert_snapshot!(format!("{head}/config in <time>,{tail}"), @r#"
+    insta::assert_snapshot!(format!("{head}max-keys=1 in <time>,{tail}"), @r#"
     error: cannot open the repository at s3://bucket/cluster (endpoint <endpoint>)
-      cause: s3://bucket/cluster/kstash/v1 failed for config
-      cause: Generic S3 error: Error performing HEAD <endpoint>/bucket/cluster/kstash/v1/config in <time>, after 6 retries, max_retries: 6, retry_timeout: 30s  - HTTP error: error sending request
+      cause: s3://bucket/cluster/kstash/v1 failed for its names
+      cause: Generic S3 error: Error performing list request: Error performing GET <endpoint>/bucket?list-type=2&prefix=cluster%2Fkstash%2Fv1%2F&max-keys=1 in <time>, after 6 retries, max_retries: 6, retry_timeout: 30s  - HTTP error: error sending request
       cause: client error (Connect)
       cause: tcp connect error
       cause: Connection refused (os error 111)
@@ -388,7 +388,7 @@ fn a_store_that_never_answers() {
     let (text, took) = ask(&endpoint);
     insta::assert_snapshot!(text.replace(&endpoint, "<endpoint>"), @r#"
     error: cannot open the repository at s3://bucket/cluster (endpoint <endpoint>)
-      cause: s3://bucket/cluster/kstash/v1 did not answer within 20 s for config
+      cause: s3://bucket/cluster/kstash/v1 did not answer within 20 s for its names
       hint: check that the store exists and is reachable from here; --repo names it, --s3-endpoint or --azure-endpoint where it listens
     "#);
     assert!(took < Duration::from_secs(30), "{took:?}");

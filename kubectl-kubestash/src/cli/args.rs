@@ -6,8 +6,11 @@ use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use kubestash::{
     cluster::ClusterArgs,
+    repository::DiskCache,
     store::{Location, Provider, StoreOptions},
 };
+
+use super::{output::parse_size, repo::home};
 
 /// How results are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -96,6 +99,15 @@ pub struct GlobalArgs {
     /// Requests to the store at the same time [default: as many as there is work for]
     #[arg(long, global = true, env = "KUBESTASH_MAX_CONNECTIONS", value_name = "NUMBER", help_heading = "Repository")]
     pub max_connections: Option<NonZeroUsize>,
+    /// Keep nothing of a bucket on this machine
+    #[arg(long, global = true, help_heading = "Repository")]
+    pub no_cache: bool,
+    /// Folder for what was read of buckets, encrypted as it is there [default: kubestash in your cache folder]
+    #[arg(long, global = true, env = "KUBESTASH_CACHE_DIR", value_name = "FOLDER", help_heading = "Repository")]
+    pub cache_dir: Option<PathBuf>,
+    /// Most that is kept there, as in 500M [default: 1G]
+    #[arg(long, global = true, env = "KUBESTASH_CACHE_SIZE", value_name = "SIZE", value_parser = parse_size, help_heading = "Repository")]
+    pub cache_size: Option<u64>,
 }
 
 impl GlobalArgs {
@@ -114,6 +126,13 @@ impl GlobalArgs {
             insecure_skip_tls_verify: self.insecure_skip_tls_verify,
             certificate_authority: self.certificate_authority.clone(),
         }
+    }
+
+    /// What was read of a bucket; nothing where none is wanted, and for a folder, which is as near.
+    pub fn cache(&self, location: &Location) -> Option<DiskCache> {
+        location.provider().filter(|_| !self.no_cache)?;
+        let folder = self.cache_dir.clone().or_else(|| home("XDG_CACHE_HOME", ".cache").ok())?;
+        Some(DiskCache::new(folder, self.cache_size.unwrap_or(DiskCache::DEFAULT_LIMIT)))
     }
 
     /// Settings of a store; credentials come from the variables of its provider's own tools.

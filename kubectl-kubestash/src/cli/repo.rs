@@ -35,7 +35,8 @@ pub struct OpenRepository {
     pub place: String,
 }
 
-fn home(variable: &str, below: &str) -> anyhow::Result<PathBuf> {
+/// Our folder in one of the user's: `$VARIABLE/kubestash`, or below the home folder.
+pub fn home(variable: &str, below: &str) -> anyhow::Result<PathBuf> {
     if let Some(path) = std::env::var_os(variable).filter(|path| !path.is_empty()) {
         return Ok(PathBuf::from(path).join("kubestash"));
     }
@@ -113,6 +114,7 @@ impl CliContext {
             }
         };
         let repository = Repository::open(directory.sub(NATIVE_PATH), &self.password(false)?).await.with_context(failed)?;
+        let repository = self.args.cache(&location).iter().fold(repository, |repository, cache| repository.with_cache(cache));
         Ok(OpenRepository { repository, entry, directory, place })
     }
 

@@ -15,6 +15,7 @@ use super::{
     RepositoryError,
     cache::Cache,
     crypto::{KeyRing, block_binding},
+    disk_cache::RepositoryCache,
     format::{
         BlockId, Class, Content, FormatError, MAX_PACK, MAX_SEALED, content, hex,
         pack::{PackEntry, PackInfo, TRAILER, decode_entries, decode_index, footer_length},
@@ -139,6 +140,12 @@ pub(super) fn pack_key(hash: &[u8; 32]) -> String {
     format!("packs/{}/{name}", name.get(..2).unwrap_or_default())
 }
 
+/// Name of a block in the cache on disk.
+fn kept_name(id: BlockId) -> String {
+    let name = hex(&id.0);
+    format!("blocks/{}/{name}", name.get(..2).unwrap_or_default())
+}
+
 /// The hash that ends a key of a pack or of a trash entry.
 pub(super) fn hash_of(key: &str) -> Option<[u8; 32]> {
     key.rsplit('/').next().and_then(unhex).and_then(|hash| hash.try_into().ok())
@@ -154,10 +161,11 @@ pub(super) struct Blocks {
     recovered: tokio::sync::Mutex<Option<Vec<PackInfo>>>,
     /// Held by whoever reads the index because a block was not found in it: the others wait for what comes of it.
     looking: tokio::sync::Mutex<()>,
+    disk: Option<RepositoryCache>,
 }
 
 impl Blocks {
-    pub(super) fn new(store: Store, ring: KeyRing) -> Self {
+    pub(super) fn new(store: Store, ring: KeyRing, disk: Option<RepositoryCache>) -> Self {
         Self {
             store,
             ring,
@@ -165,11 +173,8 @@ impl Blocks {
             cache: Cache::new(CACHE_BYTES),
             recovered: tokio::sync::Mutex::default(),
             looking: tokio::sync::Mutex::default(),
+            disk,
         }
-    }
-
-    pub(super) fn store(&self) -> &Store {
-        &self.store
     }
 
     pub(super) fn index(&self) -> std::sync::RwLockReadGuard<'_, Index> {
@@ -253,8 +258,31 @@ impl Blocks {
     }
 
     async fn read_index(&self, key: &str) -> Result<Vec<PackInfo>, RepositoryError> {
-        let sealed = self.store.get_at_most(key, MAX_SEALED).await.map_err(|error| damage_of(error, key))?;
-        self.decode_index(key, &sealed).map_err(RepositoryError::damaged(key))
+        self.read_kept(key, key, MAX_SEALED, |sealed| self.decode_index(key, sealed)).await
+    }
+
+    /// Reads an object whose name says what is in it: from the disk if it is there and whole, else from the store.
+    pub(super) async fn read_kept<T>(
+        &self,
+        key: &str,
+        kept: &str,
+        maximum: u64,
+        decode: impl Fn(&Bytes) -> Result<T, FormatError>,
+    ) -> Result<T, RepositoryError> {
+        if let Some(disk) = &self.disk
+            && let Some(bytes) = disk.get(kept, maximum).await
+        {
+            match decode(&bytes) {
+                Ok(decoded) => return Ok(decoded),
+                Err(_) => disk.remove(kept).await,
+            }
+        }
+        let bytes = self.store.get_at_most(key, maximum).await.map_err(|error| damage_of(error, key))?;
+        let decoded = decode(&bytes).map_err(RepositoryError::damaged(key))?;
+        if let Some(disk) = &self.disk {
+            disk.put(kept, vec![bytes]).await;
+        }
+        Ok(decoded)
     }
 
     fn decode_index(&self, key: &str, sealed: &[u8]) -> Result<Vec<PackInfo>, FormatError> {
@@ -387,8 +415,30 @@ impl Blocks {
         fetch.cell().get_or_try_init(|| fetched).await.cloned()
     }
 
+    /// A block that is kept on the disk: its class, then its sealed bytes.
+    async fn kept_on_disk(&self, id: BlockId) -> Result<Option<Bytes>, RepositoryError> {
+        let Some(disk) = &self.disk else { return Ok(None) };
+        let name = kept_name(id);
+        let Some(kept) = disk.get(&name, MAX_SEALED + 1).await else { return Ok(None) };
+        let class = kept.first().and_then(|&byte| Class::from_byte(byte).ok());
+        let read = match class {
+            Some(class) => self.decode(id, Located { pack: 0, class, offset: 0, stored: 0 }, "the cache", &kept.slice(1..)).await,
+            None => Err(RepositoryError::Damaged { object: name.clone(), reason: FormatError::Truncated }),
+        };
+        match read {
+            Err(error) if error.is_damage() => {
+                disk.remove(&name).await;
+                Ok(None)
+            }
+            read => read.map(Some),
+        }
+    }
+
     /// The first copy of a block that is whole.
     async fn fetch(&self, id: BlockId) -> Result<Bytes, RepositoryError> {
+        if let Some(bytes) = self.kept_on_disk(id).await? {
+            return Ok(bytes);
+        }
         let places = self.locate(id).await?;
         let failed = match self.fetch_from(id, &places).await {
             Err(error) if error.is_damage() => error,
@@ -412,7 +462,11 @@ impl Blocks {
             let range = located.offset..located.offset + u64::from(located.stored);
             let read = async {
                 let sealed = self.store.get_range(pack, range).await.map_err(|error| damage_of(error, pack))?;
-                self.decode(id, *located, pack, &sealed).await
+                let raw = self.decode(id, *located, pack, &sealed).await?;
+                if let Some(disk) = &self.disk {
+                    disk.put(&kept_name(id), vec![Bytes::from(vec![located.class.to_byte()]), sealed]).await;
+                }
+                Ok::<_, RepositoryError>(raw)
             };
             match read.await {
                 Err(error) if error.is_damage() => first = first.or(Some(error)),

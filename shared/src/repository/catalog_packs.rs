@@ -10,9 +10,9 @@ use futures::{StreamExt as _, TryStreamExt as _};
 
 use super::{
     RepositoryError, Root,
-    blocks::{Blocks, damage_of, pack_key},
+    blocks::{Blocks, pack_key},
     format::{
-        BlockId, FormatError,
+        BlockId, FormatError, hex,
         pack::{PackEntry, TRAILER, footer_length},
     },
     root::PackRef,
@@ -59,12 +59,13 @@ impl Blocks {
 
     async fn fetch_catalog_pack(&self, pack: &PackRef) -> Result<Vec<(PackEntry, String, Bytes)>, RepositoryError> {
         let key = pack_key(&pack.hash);
-        let bytes = self.store().get_at_most(&key, pack.size).await.map_err(|error| damage_of(error, &key))?;
-        let damaged = |reason| RepositoryError::Damaged { object: key.clone(), reason };
-        if *blake3::hash(&bytes).as_bytes() != pack.hash {
-            return Err(damaged(FormatError::Misnamed));
-        }
-        let entries = self.open_footer(footer_of(&bytes).map_err(damaged)?).map_err(damaged)?;
+        let decode = |bytes: &Bytes| {
+            if *blake3::hash(bytes).as_bytes() != pack.hash {
+                return Err(FormatError::Misnamed);
+            }
+            Ok((bytes.clone(), self.open_footer(footer_of(bytes)?)?))
+        };
+        let (bytes, entries) = self.read_kept(&key, &format!("packs/{}", hex(&pack.hash)), pack.size, decode).await?;
         let part = |entry: &PackEntry| {
             let end = usize::try_from(entry.offset.checked_add(entry.stored.into())?).ok()?;
             (end <= bytes.len()).then(|| bytes.slice(entry.offset as usize..end))

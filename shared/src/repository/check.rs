@@ -96,6 +96,10 @@ impl Repository {
     /// # Errors
     /// `Store` when the store itself fails. Damage is not an error but in the report.
     pub async fn check(&self, depth: CheckDepth, progress: &mut (dyn FnMut(usize, usize) + Send)) -> Result<CheckReport, RepositoryError> {
+        self.uncached().check_store(depth, progress).await
+    }
+
+    async fn check_store(&self, depth: CheckDepth, progress: &mut (dyn FnMut(usize, usize) + Send)) -> Result<CheckReport, RepositoryError> {
         let mut report = CheckReport::default();
         let plain = |error: &RepositoryError| CheckError { error: error.to_string(), snapshots: Vec::new(), objects: Vec::new() };
         let blocks = &self.inner.blocks;

@@ -9,11 +9,14 @@
 
 mod blocks;
 mod cache;
+#[cfg(test)]
+mod cache_tests;
 mod catalog;
 mod catalog_packs;
 mod check;
 mod choose;
 mod crypto;
+mod disk_cache;
 mod error;
 mod format;
 mod keys;
@@ -44,6 +47,7 @@ use serde::{Deserialize, Serialize};
 pub use catalog::{BlockRange, Catalog, CatalogKind, Part, Row};
 pub use check::{CheckDepth, CheckError, CheckReport, Percent};
 pub use choose::{ChooseError, LATEST, choose};
+pub use disk_cache::DiskCache;
 pub use error::RepositoryError;
 pub use format::{BlockId, FormatError, VERSION, segment::Lengths};
 pub use keys::{Access, KeyCost, KeyInfo, KeyList, Password};
@@ -55,6 +59,7 @@ pub use writer::{BackupOptions, CommitInfo, SnapshotWriter};
 use crate::store::{Created, Store, StoreError};
 use blocks::{Blocks, damage_of};
 use crypto::{DataKey, KeyRing};
+use disk_cache::RepositoryCache;
 use format::{MAX_HEADER_FILE, MAX_SEALED, content, hex};
 use keys::KeyFile;
 
@@ -94,6 +99,7 @@ struct Inner {
     ring: KeyRing,
     key_id: String,
     blocks: Blocks,
+    disk: Option<RepositoryCache>,
 }
 
 /// An opened repository. Cloning is cheap.
@@ -190,8 +196,27 @@ impl Repository {
     }
 
     fn assemble(store: Store, config: Config, read_only: Option<String>, ring: KeyRing, key_id: String) -> Self {
-        let blocks = Blocks::new(store.clone(), ring.clone());
-        Self { inner: Arc::new(Inner { store, config, read_only, ring, key_id, blocks }) }
+        let blocks = Blocks::new(store.clone(), ring.clone(), None);
+        Self { inner: Arc::new(Inner { store, config, read_only, ring, key_id, blocks, disk: None }) }
+    }
+
+    fn on_disk(&self, disk: Option<RepositoryCache>) -> Self {
+        let Inner { store, config, read_only, ring, key_id, .. } = &*self.inner;
+        let (store, config, read_only, ring, key_id) = (store.clone(), config.clone(), read_only.clone(), ring.clone(), key_id.clone());
+        let blocks = Blocks::new(store.clone(), ring.clone(), disk.clone());
+        Self { inner: Arc::new(Inner { store, config, read_only, ring, key_id, blocks, disk }) }
+    }
+
+    /// The same repository; what is read of it is kept on this machine, and looked for there first. Backups, checks, prunes and repairs look
+    /// into the store all the same: they have to know what is there.
+    #[must_use]
+    pub fn with_cache(&self, cache: &DiskCache) -> Self {
+        self.on_disk(cache.of(&self.inner.config.id))
+    }
+
+    /// The same repository as it is in the store.
+    fn uncached(&self) -> Self {
+        if self.inner.disk.is_some() { self.on_disk(None) } else { self.clone() }
     }
 
     /// Every operation that writes asks here first.
@@ -286,7 +311,7 @@ impl Repository {
         let time = ids.last().map(|id| id.0.timestamp_ms());
         let mut newest: Option<Root> = None;
         for id in ids.into_iter().rev().take_while(|id| Some(id.0.timestamp_ms()) == time) {
-            match self.snapshot(id).await {
+            match self.read_root(&format!("roots/{id}")).await {
                 Err(error) if error.is_damage() => return Ok(None),
                 root => newest = newest.into_iter().chain(root?).max_by_key(|root| (root.time, root.id)),
             }
@@ -299,16 +324,29 @@ impl Repository {
     /// # Errors
     /// `Damaged`, `Store`.
     pub async fn snapshot(&self, id: SnapshotId) -> Result<Option<Root>, RepositoryError> {
-        self.read_root(&format!("roots/{id}")).await
+        // The cache may still have one that was forgotten.
+        self.uncached().read_root(&format!("roots/{id}")).await
     }
 
-    /// Nothing for one that is not there.
+    /// The root of a key that was listed; nothing for one that is not there any more.
     async fn read_root(&self, key: &str) -> Result<Option<Root>, RepositoryError> {
-        match self.inner.store.get_at_most(key, MAX_SEALED).await {
-            Err(StoreError::NotFound { .. }) => Ok(None),
-            Err(error) => Err(damage_of(error, key)),
-            Ok(sealed) => self.open_root(key, &sealed).map(Some).map_err(RepositoryError::damaged(key)),
+        if let Some(disk) = &self.inner.disk
+            && let Some(sealed) = disk.get(key, MAX_SEALED).await
+        {
+            match self.open_root(key, &sealed) {
+                Ok(root) => return Ok(Some(root)),
+                Err(_) => disk.remove(key).await,
+            }
         }
+        let sealed = match self.inner.store.get_at_most(key, MAX_SEALED).await {
+            Err(StoreError::NotFound { .. }) => return Ok(None),
+            sealed => sealed.map_err(|error| damage_of(error, key))?,
+        };
+        let root = self.open_root(key, &sealed).map_err(RepositoryError::damaged(key))?;
+        if let Some(disk) = &self.inner.disk {
+            disk.put(key, vec![sealed]).await;
+        }
+        Ok(Some(root))
     }
 
     fn seal_root(&self, root: &Root) -> Result<(String, Vec<u8>), RepositoryError> {
@@ -399,6 +437,12 @@ impl Repository {
 /// # Errors
 /// The store's.
 pub async fn is_repository(store: &Store) -> Result<bool, StoreError> {
+    match store.some_name().await? {
+        Some(None) => return Ok(false),
+        Some(Some(name)) if name == "config" || ["index/", "packs/", "roots/"].iter().any(|folder| name.starts_with(folder)) => return Ok(true),
+        // What an `init` left that was cut off, or a store that names others first.
+        Some(Some(_)) | None => {}
+    }
     Ok(store.exists("config").await? || has_data(store).await?)
 }
 

@@ -272,6 +272,10 @@ impl Repository {
         if self.access() != super::Access::Full {
             return Err(RepositoryError::NeedsSensitiveKey);
         }
+        self.uncached().begin(options).await
+    }
+
+    async fn begin(&self, options: BackupOptions) -> Result<SnapshotWriter, RepositoryError> {
         self.inner.blocks.refresh().await?;
         let (parent, parent_tops, whole) = match options.parent {
             Some(root) => match self.tops(&root).await {

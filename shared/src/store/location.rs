@@ -87,7 +87,8 @@ impl Location {
             Self::Folder(path) => Store::local(path, create)?,
             Self::Bucket { provider, bucket, prefix } => {
                 let unusable = |reason| StoreError::Unusable { store: self.to_string(), reason };
-                Store::new(open::bucket(*provider, bucket, options).map_err(unusable)?, prefix, self.to_string())
+                let client = open::bucket(*provider, bucket, options).map_err(unusable)?;
+                Store { pages: Some(client.pages), ..Store::new(client.objects, prefix, self.to_string()) }
             }
         };
         Ok(store.limited_to(options.max_connections))

@@ -21,7 +21,11 @@ use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 use bytes::Bytes;
 use futures::TryStreamExt as _;
 use jiff::Timestamp;
-use object_store::{ObjectStore, ObjectStoreExt as _, PutPayload, path::Path};
+use object_store::{
+    ObjectStore, ObjectStoreExt as _, PutPayload,
+    list::{PaginatedListOptions, PaginatedListStore},
+    path::Path,
+};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 pub use error::StoreError;
@@ -39,6 +43,8 @@ const FIRST_ANSWER: Duration = Duration::from_secs(20);
 #[derive(Clone)]
 pub struct Store {
     inner: Arc<dyn ObjectStore>,
+    /// Of a bucket: the same, asked for listings page by page.
+    pages: Option<Arc<dyn PaginatedListStore>>,
     /// Empty, or ending in `/`.
     prefix: String,
     /// As a user would name it.
@@ -83,6 +89,7 @@ impl Store {
         let prefix = prefix.trim_matches('/');
         Self {
             inner,
+            pages: None,
             prefix: if prefix.is_empty() { String::new() } else { format!("{prefix}/") },
             label: label.into(),
             deadline: DEADLINE,
@@ -217,6 +224,20 @@ impl Store {
             .collect();
         entries.sort_by(|a, b| a.key.cmp(&b.key));
         Ok(entries)
+    }
+
+    /// One name of those in a bucket, the first in most stores, at the cost of one small request; `None` where stores are asked otherwise.
+    ///
+    /// # Errors
+    /// `Denied`, `Timeout` or `Other`.
+    pub async fn some_name(&self) -> Result<Option<Option<String>>, StoreError> {
+        let Some(pages) = &self.pages else { return Ok(None) };
+        let options = PaginatedListOptions { max_keys: Some(1), ..PaginatedListOptions::default() };
+        self.traffic.list(1);
+        let call = pages.list_paginated(Some(&self.prefix).filter(|prefix| !prefix.is_empty()).map(String::as_str), options);
+        let found = self.reading_within(self.deadline.min(FIRST_ANSWER), "its names", call).await?;
+        let name = |meta: &object_store::ObjectMeta| meta.location.as_ref().strip_prefix(self.prefix.as_str()).map(str::to_owned);
+        Ok(Some(found.result.objects.first().and_then(name)))
     }
 
     /// Deletes an object; one that is not there is fine.

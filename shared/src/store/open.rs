@@ -7,6 +7,7 @@ use object_store::{
     aws::{AmazonS3Builder, AmazonS3ConfigKey},
     azure::{AzureConfigKey, MicrosoftAzureBuilder},
     gcp::GoogleCloudStorageBuilder,
+    list::PaginatedListStore,
 };
 
 use super::{Credentials, Provider, StoreOptions};
@@ -69,8 +70,22 @@ fn check_endpoint(endpoint: &str) -> Result<(), String> {
     Ok(())
 }
 
+/// The client of a bucket.
+pub(super) struct Client {
+    pub(super) objects: Arc<dyn ObjectStore>,
+    /// The same, asked for listings page by page.
+    pub(super) pages: Arc<dyn PaginatedListStore>,
+}
+
+impl Client {
+    fn of(client: impl ObjectStore + PaginatedListStore) -> Self {
+        let client = Arc::new(client);
+        Self { objects: Arc::clone(&client) as Arc<dyn ObjectStore>, pages: client }
+    }
+}
+
 /// The client of a bucket; the error says what does not fit.
-pub(super) fn bucket(provider: Provider, bucket: &str, options: &StoreOptions) -> Result<Arc<dyn ObjectStore>, String> {
+pub(super) fn bucket(provider: Provider, bucket: &str, options: &StoreOptions) -> Result<Client, String> {
     if let Some(endpoint) = &options.endpoint {
         check_endpoint(endpoint)?;
     }
@@ -85,7 +100,7 @@ fn foreign(provider: Provider) -> String {
     format!("the credentials are not those of {provider}")
 }
 
-fn s3(bucket: &str, options: &StoreOptions) -> Result<Arc<dyn ObjectStore>, String> {
+fn s3(bucket: &str, options: &StoreOptions) -> Result<Client, String> {
     let region = options.region.as_deref().unwrap_or("us-east-1");
     let mut builder = AmazonS3Builder::new().with_bucket_name(bucket).with_region(region).with_client_options(client(options)?).with_retry(retries());
     if let Some(endpoint) = &options.endpoint {
@@ -102,10 +117,10 @@ fn s3(bucket: &str, options: &StoreOptions) -> Result<Arc<dyn ObjectStore>, Stri
         }
         _ => return Err(foreign(Provider::S3)),
     };
-    Ok(Arc::new(builder.build().map_err(|error| error.to_string())?))
+    Ok(Client::of(builder.build().map_err(|error| error.to_string())?))
 }
 
-fn gcs(bucket: &str, options: &StoreOptions) -> Result<Arc<dyn ObjectStore>, String> {
+fn gcs(bucket: &str, options: &StoreOptions) -> Result<Client, String> {
     let mut client = client(options)?;
     let mut builder = GoogleCloudStorageBuilder::new().with_bucket_name(bucket).with_retry(retries());
     if let Some(endpoint) = &options.endpoint {
@@ -129,7 +144,7 @@ fn gcs(bucket: &str, options: &StoreOptions) -> Result<Arc<dyn ObjectStore>, Str
         Credentials::ServiceAccount(_) => "the service account's key cannot be used: its private_key is not an RSA key in PEM".to_owned(),
         _ => error.to_string(),
     };
-    Ok(Arc::new(builder.with_client_options(client).build().map_err(failed)?))
+    Ok(Client::of(builder.with_client_options(client).build().map_err(failed)?))
 }
 
 fn names_plain_server(json: &str) -> bool {
@@ -137,7 +152,7 @@ fn names_plain_server(json: &str) -> bool {
     parsed.get("gcs_base_url").and_then(serde_json::Value::as_str).is_some_and(|url| url.starts_with("http://"))
 }
 
-fn azure(container: &str, options: &StoreOptions) -> Result<Arc<dyn ObjectStore>, String> {
+fn azure(container: &str, options: &StoreOptions) -> Result<Client, String> {
     let account =
         options.account.as_deref().ok_or("its storage account is not named: set AZURE_STORAGE_ACCOUNT, or storageAccount of the backend")?;
     // The name becomes a part of the host's.
@@ -162,5 +177,5 @@ fn azure(container: &str, options: &StoreOptions) -> Result<Arc<dyn ObjectStore>
         Credentials::SharedAccess(_) => "its shared access signature cannot be read".to_owned(),
         _ => error.to_string(),
     };
-    Ok(Arc::new(builder.build().map_err(failed)?))
+    Ok(Client::of(builder.build().map_err(failed)?))
 }

@@ -89,7 +89,7 @@ impl Repository {
     /// As [`Repository::prune`], but for `Locked`.
     pub async fn plan_prune(&self, options: PruneOptions) -> Result<PruneReport, RepositoryError> {
         self.may_prune()?;
-        let seen = self.observe().await?;
+        let seen = self.uncached().observe().await?;
         Ok(run::planned(&seen, &seen.fates(options), options))
     }
 
@@ -101,7 +101,7 @@ impl Repository {
     pub async fn prune(&self, options: PruneOptions, progress: Progress<'_>) -> Result<PruneReport, RepositoryError> {
         self.may_prune()?;
         let mut lock = Lock::take(&self.inner.store, options.now).await?;
-        let pruned = self.prune_locked(options, &mut lock, progress).await;
+        let pruned = self.uncached().prune_locked(options, &mut lock, progress).await;
         // A lock that was lost belongs to somebody else now.
         if !matches!(pruned, Err(RepositoryError::Locked { .. })) {
             lock.release().await?;

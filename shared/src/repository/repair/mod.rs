@@ -80,7 +80,7 @@ impl Repository {
     pub async fn repair_index(&self, read_all: bool, now: Timestamp, progress: Progress<'_>) -> Result<IndexRepair, RepositoryError> {
         self.writable()?;
         let lock = Lock::take(&self.inner.store, now).await?;
-        let repaired = self.repair_index_locked(read_all, progress).await;
+        let repaired = self.uncached().repair_index_locked(read_all, progress).await;
         lock.release().await?;
         repaired
     }
@@ -137,7 +137,7 @@ impl Repository {
             return Err(RepositoryError::NeedsSensitiveKey);
         }
         let mut lock = Lock::take(&self.inner.store, now).await?;
-        let repaired = self.repair_packs_locked(names, &mut lock, progress).await;
+        let repaired = self.uncached().repair_packs_locked(names, &mut lock, progress).await;
         lock.release().await?;
         repaired
     }

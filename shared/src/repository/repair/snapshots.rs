@@ -87,7 +87,7 @@ impl Repository {
     pub async fn repair_snapshots(&self, roots: &[Root], dry_run: bool, now: jiff::Timestamp) -> Result<Vec<SnapshotRepair>, RepositoryError> {
         self.writable()?;
         let lock = if dry_run { None } else { Some(Lock::take(&self.inner.store, now).await?) };
-        let repaired = self.repair_snapshots_locked(roots, dry_run).await;
+        let repaired = self.uncached().repair_snapshots_locked(roots, dry_run).await;
         if let Some(lock) = lock {
             lock.release().await?;
         }
