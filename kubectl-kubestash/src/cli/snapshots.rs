@@ -1,12 +1,11 @@
 //! Which snapshot is meant: name, unique beginning of a name or id, `latest`, or a time.
 
-use kubestash::repository::{ChooseError, LATEST, Root, SnapshotId, SnapshotList, choose};
-
-use super::{
-    CliContext,
-    errors::hinted,
-    repo::{OpenRepository, snapshot_file},
+use kubestash::{
+    backend::snapshot_file,
+    repository::{ChooseError, LATEST, Root, SnapshotId, SnapshotList, choose},
 };
+
+use super::{CliContext, errors::hinted, repo::OpenRepository};
 
 /// A snapshot's YAML file is a few hundred kilobytes at most.
 const MAX_FILE: u64 = 4 << 20;

@@ -130,6 +130,14 @@ pub fn secret_of(storage: &BackupStorage) -> Option<String> {
     place(storage).ok()?.secret
 }
 
+/// Whether a spec says where the storage is, as much as can be told without asking the store.
+///
+/// # Errors
+/// `Spec`, or `Store` for a bucket's name that cannot be one.
+pub fn check(storage: &BackupStorage) -> Result<(), OpenError> {
+    place(storage).map(|_| ())
+}
+
 /// Whether a storage is a volume, which only Pods that mount it can reach.
 pub fn is_local(storage: &BackupStorage) -> bool {
     storage.spec.storage.as_ref().is_some_and(|storage| storage.provider == "local")

@@ -29,9 +29,11 @@ use super::{
 use crate::resources::{
     access,
     adopt::adopt,
-    namespaced, owned_by,
+    namespaced,
+    outcome::one_line,
+    owned_by,
     status::update_status,
-    storage::{OpenError, is_local, open, secret_of},
+    storage::{check, is_local, open, secret_of},
 };
 
 /// A storage that is ready is looked at again after so long: others may have put repositories into it.
@@ -53,42 +55,31 @@ async fn observe(storage: &BackupStorage, context: &Context) -> Result<Seen, Err
     let repositories = repositories_of(storage, context).await?;
     let cleanup = job_state::observe(&context.client, &namespace, &cleanup_job(storage), context.now()).await?;
     let mut secret = if secret_of(storage).is_some() { SecretState::Found } else { SecretState::NotNeeded };
-    let store = match open(&context.client, storage).await {
-        Ok(store) => Ok(store),
-        Err(error) => {
-            if error.is_secret() {
-                secret = SecretState::Missing(error_text(&error));
-            }
-            Err(error_text(&error))
+    if is_local(storage) {
+        let backend = match check(storage) {
+            _ if deleting => Backend::NotAsked,
+            Ok(()) => Backend::Job(job_state::observe(&context.client, &namespace, &init_job(storage), context.now()).await?),
+            Err(error) => Backend::Failed(one_line(&error.into())),
+        };
+        return Ok(Seen { storage: storage.clone(), deleting, secret, backend, repositories, cleanup });
+    }
+    let store = open(&context.client, storage).await.map_err(|error| {
+        let is_secret = error.is_secret();
+        let text = one_line(&error.into());
+        if is_secret {
+            secret = SecretState::Missing(text.clone());
         }
-    };
-    let backend = if deleting {
-        Backend::NotAsked
-    } else if is_local(storage) {
-        match &store {
-            Ok(_) => Backend::Job(job_state::observe(&context.client, &namespace, &init_job(storage), context.now()).await?),
-            Err(error) => Backend::Failed(error.clone()),
-        }
-    } else {
-        match &store {
-            Err(error) => Backend::Failed(error.clone()),
-            Ok(store) => match backend::initialise(store, context.now()).await {
-                Ok(meta) => Backend::Reached(adopt(&context.client, store, storage, &meta).await),
-                Err(error) => Backend::Failed(crate::resources::outcome::one_line(&error.into())),
-            },
-        }
+        text
+    });
+    let backend = match store {
+        _ if deleting => Backend::NotAsked,
+        Err(error) => Backend::Failed(error),
+        Ok(store) => match backend::initialise(&store, context.now()).await {
+            Ok(meta) => Backend::Reached(adopt(&context.client, &store, storage, &meta).await),
+            Err(error) => Backend::Failed(one_line(&error.into())),
+        },
     };
     Ok(Seen { storage: storage.clone(), deleting, secret, backend, repositories, cleanup })
-}
-
-fn error_text(error: &OpenError) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(next) = cause {
-        text = format!("{text}: {next}");
-        cause = next.source();
-    }
-    text
 }
 
 /// The Repository objects that name a storage.
