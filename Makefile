@@ -2,7 +2,7 @@
 SHELL := /usr/bin/env bash
 CARGO ?= cargo
 
-.PHONY: help setup build generate test demo bench cluster cluster-down dist lint deny clean
+.PHONY: help setup build generate test demo bench cluster cluster-down dist image lint deny clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,10 @@ cluster-down: ## Stop it
 dist: ## Build the static programs and the krew archive into target/dist, and fill krew.yaml
 	tests/setup musl
 	tests/dist
+
+image: ## Build the image of operator and Jobs from the static program, with buildah; IMAGE=name:tag
+	tests/setup musl node
+	tests/image $(IMAGE)
 
 lint: ## Format and lints, as CI wants them
 	$(CARGO) fmt --all --check

@@ -7,7 +7,7 @@ use clap::Args;
 use k8s_openapi::{api::apps::v1::Deployment, apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition};
 use kube::{
     Api, Client, ResourceExt as _,
-    api::{DeleteParams, DynamicObject, Patch, PatchParams},
+    api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams},
     core::{GroupVersionKind, TypeMeta},
     discovery::{ApiResource, Scope},
 };
@@ -168,6 +168,43 @@ async fn available(client: &Client, namespace: &str, patience: Duration) -> anyh
     }
 }
 
+/// Takes our finalizer from all objects of a kind: nobody is there any more who would clean up behind them, and the data is to stay.
+async fn release(client: &Client, definition: &CustomResourceDefinition) -> anyhow::Result<()> {
+    let spec = &definition.spec;
+    let version = spec.versions.first().map(|version| version.name.clone()).unwrap_or_default();
+    let resource = ApiResource {
+        group: spec.group.clone(),
+        api_version: format!("{}/{version}", spec.group),
+        version,
+        kind: spec.names.kind.clone(),
+        plural: spec.names.plural.clone(),
+        ..ApiResource::erase::<CustomResourceDefinition>(&())
+    };
+    let all: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
+    let found = match all.list(&ListParams::default()).await {
+        Ok(found) => found,
+        Err(error) if crate::resources::is_missing(&error) => return Ok(()),
+        Err(error) => return Err(error.into()),
+    };
+    for object in found {
+        let left: Vec<&String> = object.finalizers().iter().filter(|name| *name != kubestash::api::labels::CLEANUP_FINALIZER).collect();
+        if left.len() == object.finalizers().len() {
+            continue;
+        }
+        let api = match object.namespace() {
+            Some(namespace) => Api::namespaced_with(client.clone(), &namespace, &resource),
+            None => all.clone(),
+        };
+        let patch = Patch::Merge(serde_json::json!({"metadata": {"finalizers": left}}));
+        match api.patch(&object.name_any(), &PatchParams::default(), &patch).await {
+            Ok(_) => {}
+            Err(error) if crate::resources::is_missing(&error) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
 pub async fn uninstall(args: &UninstallArgs, context: &CliContext) -> anyhow::Result<u8> {
     if !args.yes && args.crds {
         return Err(hinted(
@@ -190,6 +227,7 @@ pub async fn uninstall(args: &UninstallArgs, context: &CliContext) -> anyhow::Re
     context.note(&format!("The operator is removed from namespace {}. Backups in storages are untouched.", settings.namespace));
     if args.crds {
         for definition in deploy::crds() {
+            release(&client, &definition).await?;
             crate::resources::delete(&cluster_wide::<CustomResourceDefinition>(&client), &definition.name_any()).await?;
         }
         context.note("The custom resources are removed.");

@@ -282,49 +282,14 @@ fn after_the_end(seen: &Seen, status: &BackupSessionStatus, now: Timestamp) -> S
 mod tests {
     use serde_json::{Value, json};
 
-    use super::*;
-
-    fn object<K: serde::de::DeserializeOwned>(group: &str, kind: &str, name: &str, rest: Value) -> K {
-        let mut whole = json!({
-            "apiVersion": format!("{group}.kubestash.com/v1alpha1"), "kind": kind,
-            "metadata": {"name": name, "namespace": "demo", "creationTimestamp": "2026-01-01T00:00:00Z"},
-        });
-        whole.as_object_mut().unwrap().extend(rest.as_object().unwrap().clone());
-        serde_json::from_value(whole).unwrap()
-    }
+    use super::{
+        super::fixture::{object, seen},
+        *,
+    };
 
     fn snapshot(name: &str, phase: Option<&str>) -> Snapshot {
         let status = phase.map_or(Value::Null, |phase| json!({"phase": phase}));
         object("storage", "Snapshot", name, json!({"spec": {"repository": "repo"}, "status": status}))
-    }
-
-    fn seen() -> Seen {
-        Seen {
-            session: object(
-                "core",
-                "BackupSession",
-                "run-1",
-                json!({"spec": {"invoker": {"kind": "BackupConfiguration", "name": "bc"}, "session": "s", "retryLeft": 1}}),
-            ),
-            configuration: Some(object(
-                "core",
-                "BackupConfiguration",
-                "bc",
-                json!({
-                    "spec": {
-                        "backends": [{"name": "b", "storageRef": {"name": "x"}, "retentionPolicy": {"name": "p"}}],
-                        "sessions": [{"name": "s", "repositories": [{"name": "repo", "backend": "b", "directory": "/d"}], "retryConfig": {"delay": "5m"}}],
-                    },
-                    "status": {"phase": "Ready"},
-                }),
-            )),
-            running: None,
-            repositories: vec![object("storage", "Repository", "repo", json!({"spec": {}, "status": {"phase": "Ready"}}))],
-            snapshots: Vec::new(),
-            job: JobState::Absent,
-            retention: JobState::Absent,
-            ended: Vec::new(),
-        }
     }
 
     fn now() -> Timestamp {

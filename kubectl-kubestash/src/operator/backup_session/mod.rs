@@ -2,6 +2,10 @@
 
 mod decide;
 pub mod executor;
+#[cfg(test)]
+mod fixture;
+#[cfg(test)]
+mod model;
 
 use std::{sync::Arc, time::Duration};
 

@@ -261,3 +261,129 @@ pub fn summary(status: &BackupConfigurationStatus) -> String {
     }
     if all.is_empty() { "It is not known why.".to_owned() } else { all.join("; ") }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use kubestash::api::BackupInvokerPhase;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn object<K: serde::de::DeserializeOwned>(group: &str, kind: &str, name: &str, spec: Value, status: Value) -> K {
+        serde_json::from_value(json!({
+            "apiVersion": format!("{group}.kubestash.com/v1alpha1"), "kind": kind, "metadata": {"name": name, "namespace": "demo"},
+            "spec": spec, "status": status,
+        }))
+        .unwrap()
+    }
+
+    fn seen() -> Seen {
+        let addon: Addon = serde_json::from_value(json!({
+            "apiVersion": "addons.kubestash.com/v1alpha1", "kind": "Addon", "metadata": {"name": "kubedump-addon"},
+            "spec": {"backupTasks": [{"name": "manifest-backup", "function": "f"}]},
+        }))
+        .unwrap();
+        Seen {
+            configuration: object(
+                "core",
+                "BackupConfiguration",
+                "bc",
+                json!({
+                    "backends": [{"name": "main", "storageRef": {"name": "s"}, "retentionPolicy": {"name": "p"}}],
+                    "sessions": [{
+                        "name": "hourly", "scheduler": {"schedule": "0 * * * *", "jobTemplate": {}},
+                        "repositories": [{"name": "repo", "backend": "main", "directory": "/d", "encryptionSecret": {"name": "e"}, "deletionPolicy": "WipeOut"}],
+                        "addon": {"name": "kubedump-addon", "tasks": [{"name": "manifest-backup"}]},
+                    }],
+                }),
+                Value::Null,
+            ),
+            namespace_labels: BTreeMap::new(),
+            storages: vec![object("storage", "BackupStorage", "s", json!({}), json!({"phase": "Ready"}))],
+            policies: vec![object("storage", "RetentionPolicy", "p", json!({"maxRetentionPeriod": "1mo"}), Value::Null)],
+            addons: [("kubedump-addon".to_owned(), Some(addon))].into(),
+            repositories: Vec::new(),
+        }
+    }
+
+    fn scheduled() -> Outcomes {
+        Outcomes { scheduled: [("hourly".to_owned(), Ok(()))].into() }
+    }
+
+    fn now() -> Timestamp {
+        "2026-01-01T00:10:00Z".parse().unwrap()
+    }
+
+    #[test]
+    fn everything_in_place_is_ready() {
+        let seen = seen();
+        let plan = decide(&seen);
+        let [RepositoryPlan::Create(made)] = plan.repositories.as_slice() else { panic!("{:?}", plan.repositories) };
+        assert_eq!(made.spec.path.as_deref(), Some("/d"));
+        assert_eq!(made.spec.deletion_policy, Some(DeletionPolicy::Delete), "only the configuration's own deletion wipes");
+        assert_eq!(made.spec.encryption_secret.as_ref().unwrap().to_string(), "demo/e");
+        let status = status(&seen, &plan, &scheduled(), now());
+        assert_eq!(status.phase, Some(BackupInvokerPhase::Ready));
+        assert_eq!(status.sessions[0].next_schedule.as_deref(), Some("2026-01-01T01:00:00Z"));
+        assert_eq!(status.dependencies[0].found, Some(true));
+    }
+
+    #[test]
+    fn what_is_missing_or_forbidden_keeps_it_from_being_ready() {
+        let phase = |change: &dyn Fn(&mut Seen)| {
+            let mut seen = seen();
+            change(&mut seen);
+            let plan = decide(&seen);
+            let status = status(&seen, &plan, &scheduled(), now());
+            (status.phase.unwrap(), summary(&status), plan)
+        };
+        let (found, why, plan) = phase(&|seen| seen.storages.clear());
+        assert_eq!((found, why.as_str()), (BackupInvokerPhase::NotReady, "BackupStorage demo/s does not exist"));
+        assert!(matches!(&plan.repositories[..], [RepositoryPlan::Waits { reason, .. }] if reason.contains("does not exist")));
+        let (found, why, _) = phase(&|seen| {
+            seen.storages[0].status = serde_json::from_value(json!({
+            "phase": "NotReady", "conditions": [{"type": "BackendInitialized", "status": "False", "message": "no bucket", "lastTransitionTime": "2026-01-01T00:00:00Z"}],
+        })).unwrap()
+        });
+        assert_eq!((found, why.as_str()), (BackupInvokerPhase::NotReady, "no bucket"));
+        let (found, why, _) = phase(&|seen| seen.policies.clear());
+        assert_eq!((found, why.as_str()), (BackupInvokerPhase::NotReady, "RetentionPolicy demo/p does not exist"));
+        let (found, why, plan) = phase(&|seen| {
+            seen.storages[0].metadata.namespace = Some("other".to_owned());
+            let reference = &mut seen.configuration.spec.backends[0].storage_ref;
+            reference.as_mut().unwrap().namespace = Some("other".to_owned());
+        });
+        assert_eq!(found, BackupInvokerPhase::NotReady);
+        assert!(why.contains("does not allow its use from namespace demo"), "{why}");
+        assert!(!plan.repositories.iter().any(|plan| matches!(plan, RepositoryPlan::Create(_))), "nothing is made in a storage that is not allowed");
+        let (found, why, _) = phase(&|seen| seen.configuration.spec.sessions[0].addon.as_mut().unwrap().tasks[0].name = "other".to_owned());
+        assert_eq!(found, BackupInvokerPhase::Invalid);
+        assert!(why.contains("has no backup task \"other\"; it has manifest-backup"), "{why}");
+    }
+
+    #[test]
+    fn a_repository_of_the_same_name_must_mean_the_same_place() {
+        let with = |path: &str| {
+            let mut seen = seen();
+            seen.repositories.push(object(
+                "storage",
+                "Repository",
+                "repo",
+                json!({"storageRef": {"name": "s"}, "path": path}),
+                json!({"phase": "Ready"}),
+            ));
+            decide(&seen).repositories.remove(0)
+        };
+        assert!(with("d/").is_ready());
+        assert!(matches!(with("/elsewhere"), RepositoryPlan::Conflict { reason, .. } if reason.contains("/elsewhere")));
+    }
+
+    #[test]
+    fn who_is_paused_has_no_next_time() {
+        let mut seen = seen();
+        seen.configuration.spec.paused = Some(true);
+        let status = status(&seen, &decide(&seen), &scheduled(), now());
+        assert_eq!(status.sessions[0].next_schedule, None);
+    }
+}

@@ -108,7 +108,14 @@ pub async fn reconcile(configuration: Arc<BackupConfiguration>, context: Arc<Con
             first_backup(&configuration, session, &new, &api, &context).await?;
         }
     }
-    Ok(Action::requeue(if ready { AGAIN } else { SOON }))
+    Ok(Action::requeue(if ready { until_next(&new, now) } else { SOON }))
+}
+
+/// The next moment at which a status tells a time that is over.
+fn until_next(status: &BackupConfigurationStatus, now: Timestamp) -> Duration {
+    let next = status.sessions.iter().filter_map(|session| session.next_schedule.as_deref()?.parse::<Timestamp>().ok()).min();
+    let left = next.and_then(|next| Duration::try_from(next.duration_since(now)).ok()).unwrap_or(AGAIN);
+    AGAIN.min(left + Duration::from_secs(1))
 }
 
 async fn tell(configuration: &BackupConfiguration, status: &BackupConfigurationStatus, context: &Context) {
