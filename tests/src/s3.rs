@@ -126,6 +126,25 @@ impl S3Server {
         Location::bucket(Provider::S3, BUCKET, prefix).unwrap().open(&self.options(), true).unwrap()
     }
 
+    /// Makes a bucket in which everything is kept for so many days, and gives a store in it.
+    pub fn locked_store(&self, bucket: &str, days: u32) -> Store {
+        let rule = format!(
+            "<ObjectLockConfiguration><ObjectLockEnabled>Enabled</ObjectLockEnabled><Rule><DefaultRetention><Mode>COMPLIANCE</Mode><Days>{days}</Days>\
+             </DefaultRetention></Rule></ObjectLockConfiguration>"
+        );
+        let url = format!("{}/{bucket}", self.endpoint());
+        let put = |args: &[&str]| {
+            let signed = ["-sf", "-X", "PUT", "--aws-sigv4", "aws:amz:us-east-1:s3", "--user", "testkey:testsecret"];
+            // The version of curl in Debian signs no body.
+            let mut curl = Command::new("curl");
+            curl.args(signed).args(["-H", "x-amz-content-sha256: UNSIGNED-PAYLOAD"]).args(args).stdin(Stdio::null());
+            assert!(curl.status().unwrap().success(), "{args:?}");
+        };
+        put(&["-H", "x-amz-bucket-object-lock-enabled: true", &url]);
+        put(&["-H", "Content-Type: application/xml", "--data-binary", &rule, &format!("{url}?object-lock=")]);
+        Location::bucket(Provider::S3, bucket, "p").unwrap().open(&self.options(), true).unwrap()
+    }
+
     /// `--repo` and the variables that go with it.
     pub fn settings(&self, prefix: &str) -> (String, [(&'static str, String); 3]) {
         let variables =

@@ -166,3 +166,21 @@ pub struct OutputArgs {
     #[arg(short = 'o', long, value_enum, default_value_t = Format::Table)]
     pub output: Format,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_guide_has_every_option_of_stores() {
+        let guide = include_str!("../../../docs/stores.md");
+        let command = GlobalArgs::augment_args(clap::Command::new("all"));
+        let ours = |argument: &&clap::Arg| argument.get_help_heading() == Some("Repository");
+        let elsewhere = ["directory", "password-file"];
+        let options: Vec<String> = command.get_arguments().filter(ours).filter_map(|argument| argument.get_long()).map(str::to_owned).collect();
+        assert!(options.len() > 10);
+        let missing: Vec<&String> =
+            options.iter().filter(|option| !elsewhere.contains(&option.as_str()) && !guide.contains(&format!("`--{option}"))).collect();
+        assert!(missing.is_empty(), "docs/stores.md lacks {missing:?}");
+    }
+}

@@ -71,6 +71,11 @@ fn show(report: &PruneReport, planned: bool, format: Format, context: &CliContex
     if let Some(next) = report.next_deletion {
         context.note(&format!("What is in the trash can be deleted by a prune from {} UTC on.", time(next)));
     }
+    match report.denied_until {
+        Some(until) => context.note(&format!("What the store protects can be deleted by a prune from {} UTC on.", time(until))),
+        None if report.denied.packs > 0 => context.note("The store does not tell until when it protects them; every later prune tries again."),
+        None => {}
+    }
     Ok(if report.damage.is_empty() { exit::OK } else { exit::PARTIAL })
 }
 
@@ -88,7 +93,7 @@ fn text(report: &PruneReport, planned: bool) -> String {
         (done("taken back, a snapshot needs them", "to be taken back, a snapshot needs them"), report.taken_back),
         ("left alone, a running backup may need them", report.young),
         (done("deleted", "to be deleted"), report.deleted),
-        ("cannot be deleted yet, the store does not allow it", report.denied),
+        ("cannot be deleted yet, the store protects them", report.denied),
     ];
     let mut out = format!("{} looked at\n", count(report.snapshots as u64, "snapshot"));
     for (what, amount) in lines.into_iter().filter(|(what, amount)| amount.packs > 0 || *what == "kept") {
@@ -118,10 +123,12 @@ mod tests {
         assert_eq!(
             text(&report, false),
             "2 snapshots looked at\n3 packs, 3.0 MiB: kept\n1 pack, 1.0 MiB: repacked, less than half was needed\n1 pack, 1.0 KiB: written for them\n\
-             2 packs, 5.0 MiB: deleted\n1 pack, 512 B: cannot be deleted yet, the store does not allow it\n5.0 MiB freed\n"
+             2 packs, 5.0 MiB: deleted\n1 pack, 512 B: cannot be deleted yet, the store protects them\n5.0 MiB freed\n"
         );
-        assert!(text(&report, true).ends_with(
-            "2 packs, 5.0 MiB: to be deleted\n1 pack, 512 B: cannot be deleted yet, the store does not allow it\n5.0 MiB would be freed\n"
-        ));
+        assert!(
+            text(&report, true).ends_with(
+                "2 packs, 5.0 MiB: to be deleted\n1 pack, 512 B: cannot be deleted yet, the store protects them\n5.0 MiB would be freed\n"
+            )
+        );
     }
 }

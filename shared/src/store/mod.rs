@@ -12,6 +12,7 @@ mod location;
 mod open;
 mod options;
 mod read;
+mod retention;
 #[cfg(test)]
 mod tests;
 mod traffic;

@@ -10,7 +10,7 @@ use object_store::{
     list::PaginatedListStore,
 };
 
-use super::{Credentials, Provider, StoreOptions};
+use super::{Credentials, Provider, StoreOptions, retention::NotingConnector};
 
 const CONNECT: Duration = Duration::from_secs(5);
 /// For one try. A pack of 8 MiB needs 140 kB a second.
@@ -102,7 +102,12 @@ fn foreign(provider: Provider) -> String {
 
 fn s3(bucket: &str, options: &StoreOptions) -> Result<Client, String> {
     let region = options.region.as_deref().unwrap_or("us-east-1");
-    let mut builder = AmazonS3Builder::new().with_bucket_name(bucket).with_region(region).with_client_options(client(options)?).with_retry(retries());
+    let mut builder = AmazonS3Builder::new()
+        .with_http_connector(NotingConnector::default())
+        .with_bucket_name(bucket)
+        .with_region(region)
+        .with_client_options(client(options)?)
+        .with_retry(retries());
     if let Some(endpoint) = &options.endpoint {
         builder = builder.with_endpoint(endpoint);
     }
@@ -122,7 +127,7 @@ fn s3(bucket: &str, options: &StoreOptions) -> Result<Client, String> {
 
 fn gcs(bucket: &str, options: &StoreOptions) -> Result<Client, String> {
     let mut client = client(options)?;
-    let mut builder = GoogleCloudStorageBuilder::new().with_bucket_name(bucket).with_retry(retries());
+    let mut builder = GoogleCloudStorageBuilder::new().with_http_connector(NotingConnector::default()).with_bucket_name(bucket).with_retry(retries());
     if let Some(endpoint) = &options.endpoint {
         builder = builder.with_base_url(endpoint);
     }
@@ -159,8 +164,12 @@ fn azure(container: &str, options: &StoreOptions) -> Result<Client, String> {
     if account.is_empty() || account.len() > 63 || !account.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
         return Err("no storage account has such a name".to_owned());
     }
-    let mut builder =
-        MicrosoftAzureBuilder::new().with_account(account).with_container_name(container).with_client_options(client(options)?).with_retry(retries());
+    let mut builder = MicrosoftAzureBuilder::new()
+        .with_http_connector(NotingConnector::default())
+        .with_account(account)
+        .with_container_name(container)
+        .with_client_options(client(options)?)
+        .with_retry(retries());
     if let Some(endpoint) = &options.endpoint {
         builder = builder.with_endpoint(endpoint.clone());
     }

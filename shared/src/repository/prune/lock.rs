@@ -1,5 +1,8 @@
 //! `locks/prune`: one prune or repair at a time. It runs out by itself, so that a prune that was killed does not stand in the way for ever.
 //!
+//! A store may let nothing be deleted or replaced for days (a retention policy): then a lock that has run out can be neither taken over nor given
+//! back, and who finds one goes on without a lock of his own.
+//!
 //! The lock saves work. What protects data is the order of writing and the grace time: two prunes at the same time harm nothing.
 
 use std::time::{Duration, Instant};
@@ -8,6 +11,7 @@ use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use super::delete_allowed;
 use crate::{
     repository::{
         RepositoryError,
@@ -36,6 +40,8 @@ struct Content {
 pub(in crate::repository) struct Lock {
     store: Store,
     id: String,
+    /// Whether there is one: not where the store does not let an old one be replaced.
+    written: bool,
     /// The time at which it was taken, as the caller tells it.
     taken: Timestamp,
     /// The same by the clocks of this machine: one that stands still while it sleeps, and one that may be set.
@@ -64,14 +70,15 @@ impl Lock {
     pub(in crate::repository) async fn take(store: &Store, now: Timestamp) -> Result<Self, RepositoryError> {
         let id = hex(&random::<16>()?);
         let until = now.checked_add(LIFETIME).unwrap_or(Timestamp::MAX);
-        let lock = Self { store: store.clone(), id, taken: now, clocks: (Instant::now(), Timestamp::now()), renewed: Instant::now() };
+        let mut lock =
+            Self { store: store.clone(), id, written: true, taken: now, clocks: (Instant::now(), Timestamp::now()), renewed: Instant::now() };
         store.detect_conditions().await?;
         if store.put_new(KEY, text(&lock.id, until)).await? == Created::AlreadyThere {
             match read(store).await? {
                 Some(other) if other.until > now && other.until.duration_since(now) <= FARTHEST => {
                     return Err(RepositoryError::Locked { place: store.label().to_owned(), until: other.until });
                 }
-                _ => store.put(KEY, text(&lock.id, until)).await?,
+                _ => lock.written = replace(store, text(&lock.id, until)).await?,
             }
         }
         // Two may have found the same old one.
@@ -80,6 +87,9 @@ impl Lock {
     }
 
     async fn still_held(&self) -> Result<(), RepositoryError> {
+        if !self.written {
+            return Ok(());
+        }
         match read(&self.store).await? {
             Some(content) if content.id == self.id => Ok(()),
             other => {
@@ -102,9 +112,9 @@ impl Lock {
     /// `Locked` when it ran out and another one took it; `Store`.
     pub(in crate::repository) async fn hold(&mut self) -> Result<(), RepositoryError> {
         self.still_held().await?;
-        if self.renewed.elapsed() > RENEW {
+        if self.written && self.renewed.elapsed() > RENEW {
             let until = self.now().checked_add(LIFETIME).unwrap_or(Timestamp::MAX);
-            self.store.put(KEY, text(&self.id, until)).await?;
+            self.written = replace(&self.store, text(&self.id, until)).await?;
             self.renewed = Instant::now();
         }
         Ok(())
@@ -115,12 +125,25 @@ impl Lock {
     /// # Errors
     /// The store's; the lock then runs out by itself.
     pub(in crate::repository) async fn release(self) -> Result<(), RepositoryError> {
-        match self.store.delete(KEY).await {
-            // Where nothing may be deleted, a lock that has run out does as well.
-            Err(StoreError::Denied { .. }) => Ok(self.store.put(KEY, text(&self.id, self.taken)).await?),
-            other => Ok(other?),
+        if !self.written || delete_allowed(&self.store, KEY).await? {
+            return Ok(());
         }
+        // Where nothing may be deleted, a lock that has run out does as well; where nothing may be replaced, it runs out by itself.
+        Ok(replace(&self.store, text(&self.id, self.taken)).await.map(|_| ())?)
     }
+}
+
+/// Writes a lock over an old one; `false` when the store does not allow it.
+async fn replace(store: &Store, text: Bytes) -> Result<bool, StoreError> {
+    match store.put(KEY, text).await {
+        Err(StoreError::Denied { .. }) => Ok(false),
+        other => other.map(|()| true),
+    }
+}
+
+/// Removes whatever lock there is.
+pub(super) async fn remove(store: &Store) -> Result<(), StoreError> {
+    store.delete(KEY).await
 }
 
 #[cfg(test)]

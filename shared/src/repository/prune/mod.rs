@@ -72,8 +72,10 @@ pub struct PruneReport {
     pub young: Amount,
     /// Packs that were deleted: the space that is free now.
     pub deleted: Amount,
-    /// Packs that would have been deleted, had the store allowed it.
+    /// Packs that would have been deleted, had the store allowed it: it keeps them until a time is over.
     pub denied: Amount,
+    /// From when on the first of these can be deleted, if the store tells.
+    pub denied_until: Option<Timestamp>,
     /// Index files before and after.
     pub index_files: (usize, usize),
     /// When the next pack may be deleted.
@@ -121,6 +123,6 @@ impl Repository {
     /// `Store`.
     pub async fn unlock(&self) -> Result<(), RepositoryError> {
         self.writable()?;
-        Ok(self.inner.store.delete(lock::KEY).await?)
+        Ok(lock::remove(&self.inner.store).await?)
     }
 }

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
+use jiff::Timestamp;
+
 use super::{
     Fate, Indexed, Lock, PruneOptions, PruneReport, delete_allowed,
     observe::{Hash, Seen},
@@ -100,7 +102,7 @@ impl Repository {
             let at_once = options.grace.over(options.now) <= options.now;
             let goes = |fate: Fate| fate == Fate::Delete || fate == Fate::Repack && at_once;
             let goes = fates.iter().filter(|(hash, fate)| goes(**fate) && !rescued.packs.contains(*hash)).map(|(hash, _)| *hash);
-            self.delete_packs(&seen, &goes.collect::<Vec<_>>(), &named, &mut report, progress).await?;
+            self.delete_packs(&seen, &goes.collect::<Vec<_>>(), &named, options.now, &mut report, progress).await?;
         }
         for hash in seen.trash.keys().filter(|hash| !seen.packs.contains_key(*hash)) {
             trash::take_out(store, hash).await?;
@@ -148,14 +150,18 @@ impl Repository {
         seen: &Seen,
         wanted: &[Hash],
         named: &HashSet<Hash>,
+        now: Timestamp,
         report: &mut PruneReport,
         progress: Progress<'_>,
     ) -> Result<(), RepositoryError> {
         for (done, hash) in wanted.iter().enumerate() {
             progress("deleting packs", done, wanted.len());
-            let size = seen.packs.get(hash).map_or(0, |pack| pack.size);
-            if named.contains(hash) || !delete_allowed(&self.inner.store, &pack_key(hash)).await? {
+            let (key, size) = (pack_key(hash), seen.packs.get(hash).map_or(0, |pack| pack.size));
+            // Where a deletion would only hide a pack, it stays in the trash until its space can be freed.
+            let until = self.inner.store.kept_until(&key).await?.filter(|until| *until > now);
+            if named.contains(hash) || until.is_some() || !delete_allowed(&self.inner.store, &key).await? {
                 report.denied.add(size);
+                report.denied_until = report.denied_until.into_iter().chain(until).min();
                 continue;
             }
             report.deleted.add(size);

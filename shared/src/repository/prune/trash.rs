@@ -7,6 +7,7 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::delete_allowed;
 use crate::{
     repository::{
         blocks::hash_of,
@@ -51,7 +52,8 @@ pub(in crate::repository) async fn put(store: &Store, pack: &[u8; 32], time: Tim
     store.put_new(&key(pack), Bytes::from(text)).await.map(|_| ())
 }
 
-/// Takes a pack out of the trash.
+/// Takes a pack out of the trash. Where the store does not allow that its entry stays, for a later prune; a pack that an index names counts as
+/// taken out for those who read, and a backup stores again what it would take over from it.
 pub(super) async fn take_out(store: &Store, pack: &[u8; 32]) -> Result<(), StoreError> {
-    store.delete(&key(pack)).await
+    delete_allowed(store, &key(pack)).await.map(|_| ())
 }
