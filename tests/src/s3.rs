@@ -121,6 +121,11 @@ impl S3Server {
         StoreOptions { endpoint: Some(self.endpoint()), credentials, ca_certificate: self.authority.clone(), ..StoreOptions::default() }
     }
 
+    /// Id of its process.
+    pub fn process(&self) -> u32 {
+        self.process.id()
+    }
+
     /// A store in its bucket.
     pub fn store(&self, prefix: &str) -> Store {
         Location::bucket(Provider::S3, BUCKET, prefix).unwrap().open(&self.options(), true).unwrap()

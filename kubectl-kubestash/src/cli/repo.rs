@@ -196,7 +196,7 @@ impl OpenRepository {
 }
 
 /// The Repository object that a place names: `repository/NAME`, `repo/NAME`, or `NAMESPACE/NAME` where no folder is called so.
-fn cluster_repository(place: &str) -> Option<ObjectReference> {
+pub fn cluster_repository(place: &str) -> Option<ObjectReference> {
     let (first, name) = place.split_once('/')?;
     let is_name =
         |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'.'));

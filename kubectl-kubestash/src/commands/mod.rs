@@ -16,6 +16,7 @@ mod prune;
 mod repair;
 mod repo;
 mod restore;
+mod restore_in_cluster;
 mod snapshots;
 mod trigger;
 mod umount;

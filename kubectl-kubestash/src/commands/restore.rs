@@ -23,7 +23,7 @@ use kubestash::{
     },
 };
 
-use super::diff::coloured;
+use super::{diff::coloured, restore_in_cluster};
 use crate::cli::{
     CliContext,
     args::{Format, OutputArgs},
@@ -87,6 +87,12 @@ pub struct RestoreArgs {
     /// Show values of Secrets in differences
     #[arg(long)]
     pub show_secrets: bool,
+    /// Let the operator do it: makes a RestoreSession of a snapshot in --repo NAMESPACE/NAME and follows it
+    #[arg(long, conflicts_with_all = ["filename", "dry_run", "force_conflicts", "show_secrets"])]
+    pub in_cluster: bool,
+    /// With --in-cluster: do not wait for the end
+    #[arg(long, requires = "in_cluster")]
+    pub no_wait: bool,
     /// Do not ask
     #[arg(short = 'y', long)]
     pub yes: bool,
@@ -95,6 +101,9 @@ pub struct RestoreArgs {
 }
 
 pub async fn run(args: &RestoreArgs, context: &CliContext) -> anyhow::Result<u8> {
+    if args.in_cluster {
+        return restore_in_cluster::run(args, context).await;
+    }
     let cluster = context.cluster().await?;
     let discovery = cluster.discover().await?;
     let (source, selection, same_cluster) = match &args.filename {
