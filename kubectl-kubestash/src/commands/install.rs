@@ -178,7 +178,6 @@ async fn release(client: &Client, definition: &CustomResourceDefinition) -> anyh
         version,
         kind: spec.names.kind.clone(),
         plural: spec.names.plural.clone(),
-        ..ApiResource::erase::<CustomResourceDefinition>(&())
     };
     let all: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
     let found = match all.list(&ListParams::default()).await {
