@@ -1,5 +1,6 @@
 //! What the operator and its Jobs think: parameters, variables, the Jobs to make. Pure: no client, no clock.
 
+pub mod hooks;
 pub mod job;
 pub mod names;
 pub mod objects;

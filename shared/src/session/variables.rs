@@ -63,11 +63,24 @@ pub fn resolve_all(value: &mut Value, variables: &Variables) -> Result<(), Varia
 /// # Errors
 /// `Unknown`, or `Syntax` of the text.
 pub fn resolve(text: &str, variables: &Variables) -> Result<String, VariableError> {
+    resolve_ours(text, variables, &|_| true)
+}
+
+/// Resolves one string, and leaves alone what is not `ours` by its name: in a command, the shell has variables too.
+///
+/// # Errors
+/// As [`resolve`], of names that are ours.
+pub fn resolve_ours(text: &str, variables: &Variables, ours: &dyn Fn(&str) -> bool) -> Result<String, VariableError> {
     let mut out = String::new();
     let mut rest = text;
     while let Some(at) = rest.find("${") {
         let before = &rest[..at];
         let expression = &rest[at + 2..];
+        if !ours(name_of(expression.strip_prefix('#').unwrap_or(expression))) {
+            out.push_str(&rest[..at + 2]);
+            rest = expression;
+            continue;
+        }
         let end = closing_brace(expression).ok_or_else(|| syntax(text, "a brace is not closed"))?;
         if let Some(before) = before.strip_suffix('$') {
             out.push_str(before);
@@ -83,6 +96,12 @@ pub fn resolve(text: &str, variables: &Variables) -> Result<String, VariableErro
     }
     out.push_str(rest);
     Ok(out)
+}
+
+/// The name that an expression begins with.
+fn name_of(expression: &str) -> &str {
+    let end = expression.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(expression.len());
+    &expression[..end]
 }
 
 /// Place of the brace that closes an expression; defaults may hold expressions of their own.
@@ -108,8 +127,8 @@ fn evaluate(expression: &str, variables: &Variables, text: &str) -> Result<Strin
         Some(name) => (true, name),
         None => (false, expression),
     };
-    let end = expression.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(expression.len());
-    let (name, operation) = expression.split_at(end);
+    let name = name_of(expression);
+    let operation = &expression[name.len()..];
     if name.is_empty() {
         return Err(syntax(text, "a name is missing behind ${"));
     }
@@ -239,6 +258,18 @@ mod tests {
         ] {
             assert_eq!(resolve(text, &variables()).as_deref(), Ok(wanted), "{text}");
         }
+    }
+
+    #[test]
+    fn names_of_others_stay() {
+        let ours = |name: &str| name == "name" || name == "gone";
+        for (text, wanted) in [
+            ("${name} ${HOME} ${#path} ${} ${path:-${name}}", "Web-Server ${HOME} ${#path} ${} ${path:-Web-Server}"),
+            ("$${HOME} $${name} ${!x} ${HOME", "$${HOME} ${name} ${!x} ${HOME"),
+        ] {
+            assert_eq!(resolve_ours(text, &variables(), &ours).as_deref(), Ok(wanted), "{text}");
+        }
+        assert!(matches!(resolve_ours("${gone}", &variables(), &ours), Err(VariableError::Unknown { .. })));
     }
 
     #[test]
