@@ -18,8 +18,8 @@ use serde::de::DeserializeOwned;
 
 use super::{Error, backup_session, configuration, context::Context, repository, restore_session, snapshot, storage};
 
-/// Objects of a kind that are worked on at the same time.
-const CONCURRENCY: u16 = 4;
+/// Objects of a kind that are worked on at the same time. A session waits for its hooks, and should not make others wait.
+const CONCURRENCY: u16 = 16;
 
 fn everything() -> watcher::Config {
     watcher::Config::default()

@@ -95,6 +95,8 @@ fn operator() -> Vec<Value> {
         rule(&[""], &["namespaces", "pods"], &["get", "list", "watch"]),
         rule(&[""], &["pods/exec"], &["get", "create"]),
         rule(&[""], &["pods/log"], &["get"]),
+        // Through these a Deployment owns its Pods, which a hook may name.
+        rule(&["apps"], &["replicasets"], &["get"]),
         rule(&["", "events.k8s.io"], &["events"], &["create", "patch"]),
         rule(&["coordination.k8s.io"], &["leases"], &["get", "create", "update", "patch"]),
         rule(

@@ -103,6 +103,8 @@ pub struct JobParts<'a> {
     pub image: &'a Image,
     /// The storages of the session's repositories; local ones are mounted.
     pub storages: Vec<&'a BackupStorage>,
+    /// Settings of the Pod that win over those of the storages.
+    pub settings: Option<&'a RuntimeSettings>,
     /// Proxy settings and the like that every container gets.
     pub environment: Vec<(String, String)>,
     /// Seconds after which Kubernetes ends the Job.
@@ -134,7 +136,8 @@ pub fn storage_account(settings: Option<&RuntimeSettings>) -> Option<&str> {
 /// # Errors
 /// What the user has to correct.
 pub fn assemble(parts: &JobParts<'_>) -> Result<PlannedJob, JobError> {
-    let mut pod = base_pod(&parts.service_account, parts.storages.iter().filter_map(|storage| storage.spec.runtime_settings.as_ref()));
+    let settings = parts.storages.iter().filter_map(|storage| storage.spec.runtime_settings.as_ref()).chain(parts.settings);
+    let mut pod = base_pod(&parts.service_account, settings);
     let template = parts.addon.job_template.as_ref();
     let own = template.and_then(|template| template.spec.as_ref()).map_or_else(Map::new, fields);
     let (for_container, for_pod) = split(own);
@@ -518,6 +521,7 @@ mod tests {
             service_account: "bs-1".to_owned(),
             image: &image,
             storages: storages.iter().collect(),
+            settings: None,
             environment: vec![("HTTP_PROXY".to_owned(), "p".to_owned())],
             deadline: Some(60),
         };

@@ -10,7 +10,7 @@ use kubestash::{
     api::{Addon, BackupConfiguration, BackupStorage, Function, ObjectReference, Repository, Session, labels},
     deploy::rbac::{BACKUP_JOB, CLUSTER_READER, RETENTION_JOB},
     session::{
-        job::{JobParts, OwnJob, Task, assemble, named_account, own_job},
+        job::{JobParts, OwnJob, PlannedJob, Task, assemble, named_account, own_job},
         objects::invoker_labels,
         variables::Variables,
     },
@@ -155,6 +155,7 @@ pub async fn ensure_backup(seen: &Seen, context: &Context) -> Result<(), Failure
         service_account: access.account().to_owned(),
         image: &context.image,
         storages: storages.iter().collect(),
+        settings: None,
         environment: context.environment.clone(),
         deadline: Some(seconds_left(run.status.as_ref().and_then(|status| status.backup_deadline.as_ref()).map(|time| time.0), context.now())),
     };
@@ -169,13 +170,18 @@ pub fn tasks<'a>(info: &'a kubestash::api::AddonInfo, resolved: &'a Resolved, re
     all.filter_map(|(reference, function)| Some(Task { reference, definition: definition(reference)?, function })).collect()
 }
 
-/// Makes a Job that was put together, and the claims that it needs.
+/// Makes a Job from its parts, and the claims that it needs.
 pub async fn create(parts: &JobParts<'_>, context: &Context) -> Result<(), Failure> {
     let planned = assemble(parts).map_err(|error| Failure::Lasting(error.to_string()))?;
+    start(&planned, &parts.namespace, context).await
+}
+
+/// Makes a Job that was put together, once.
+pub async fn start(planned: &PlannedJob, namespace: &str, context: &Context) -> Result<(), Failure> {
     for claim in &planned.claims {
-        create_once::<PersistentVolumeClaim>(&namespaced(&context.client, &parts.namespace), claim).await?;
+        create_once::<PersistentVolumeClaim>(&namespaced(&context.client, namespace), claim).await?;
     }
-    match create_once::<Job>(&namespaced(&context.client, &parts.namespace), &planned.job).await {
+    match create_once::<Job>(&namespaced(&context.client, namespace), &planned.job).await {
         // What the API server or a policy refuses will not get better by asking again.
         Err(kube::Error::Api(status)) if matches!(status.code, 400 | 403 | 422) => {
             Err(Failure::Lasting(format!("the Job is refused: {}", status.message)))

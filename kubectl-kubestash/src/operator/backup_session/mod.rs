@@ -9,6 +9,7 @@ mod model;
 
 use std::{sync::Arc, time::Duration};
 
+use futures::FutureExt as _;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::{
     api::{batch::v1::Job, core::v1::ServiceAccount},
@@ -21,11 +22,11 @@ use kube::{
 };
 use kubestash::{
     api::{
-        BackupConfiguration, BackupSession, BackupSessionPhase, BackupSessionStatus, Condition, DeletionPolicy, Repository,
+        BackupConfiguration, BackupSession, BackupSessionPhase, BackupSessionStatus, Condition, DeletionPolicy, HookExecutionStatus, Repository,
         RetentionPolicyApplyStatus, RetentionPolicyPhase, Session, Snapshot, conditions, conditions::reason, go_duration, labels, set_condition,
     },
     repository::SnapshotId,
-    session::objects,
+    session::{hooks::Summary, objects},
 };
 
 pub use self::decide::Stage;
@@ -33,7 +34,7 @@ use self::decide::{Seen, Step, decide};
 use super::{Error, context::Context, finalizer, hooks, job_state, storage::create_once};
 use crate::{
     jobs::report,
-    resources::{access, exists_already, is_missing, namespaced, outcome::one_line, status::update_status},
+    resources::{access, exists_already, is_missing, namespaced, outcome::one_line, owned_by, status::update_status},
 };
 
 fn retention_job(session: &BackupSession) -> String {
@@ -196,10 +197,16 @@ async fn apply(seen: &Seen, step: Step, api: &Api<BackupSession>, context: &Cont
         Step::Pending(why) => {
             let type_ = conditions::POD_HAS_BEEN_IN_PENDING_STATE_FOR_LONGER_THAN_EXPECTED;
             let reason = reason::POD_HAS_BEEN_IN_PENDING_STATE_FOR_LONGER_THAN_EXPECTED;
-            if let Some(why) = &why {
-                context.warning(&seen.session, "PodPending", why.clone()).await;
+            match why {
+                Some(why) => {
+                    context.warning(&seen.session, "PodPending", why.clone()).await;
+                    note(Condition::new(type_, true, reason, why)).await?;
+                }
+                // A condition that is False would look like a failure to who goes through them.
+                None => {
+                    edit(&|status| status.conditions.retain(|condition| condition.type_ != type_)).await?;
+                }
             }
-            note(Condition::new(type_, why.is_some(), reason, why.unwrap_or_else(|| "The Pod runs.".to_owned()))).await?;
         }
         Step::EnsureRetention => {
             let condition = match executor::ensure_retention(seen, &retention_job(&seen.session), context).await {
@@ -323,8 +330,29 @@ async fn run_hooks(seen: &Seen, stage: Stage, api: &Api<BackupSession>, context:
         ),
     };
     let status = seen.session.status.clone().unwrap_or_default();
-    let summary = hooks::Summary::of_backup(&seen.session, &status, now);
-    let (results, failure) = hooks::run(&list.unwrap_or_default(), &summary, context).await;
+    let ended = stage == Stage::After;
+    let summary = Summary::of_backup(&seen.session, &status, seen.configuration.as_ref(), ended, now);
+    let known = status.hooks.clone().unwrap_or_default();
+    let hooks = hooks::Hooks {
+        list: &list.unwrap_or_default(),
+        stage,
+        summary: &summary,
+        kind: "BackupSession",
+        session: &seen.session.spec.session,
+        owner: owned_by(&seen.session),
+        known: if ended { &known.post_hooks } else { &known.pre_hooks },
+        deadline: status.backup_deadline.as_ref().map(|time| time.0),
+    };
+    let note = |results: Vec<HookExecutionStatus>| {
+        let noted = async move {
+            if let Err(error) = note_hooks(api, &seen.session.name_any(), stage, &results, None).await {
+                tracing::warn!("what hooks have done cannot be noted: {error}");
+            }
+        };
+        noted.boxed()
+    };
+    let (results, failure) = hooks::run(&hooks, context, &note).await;
+    let now = context.now();
     let condition = match failure {
         None => Condition::new(type_, true, good, "Hooks have been executed successfully."),
         Some(why) => {
@@ -332,15 +360,29 @@ async fn run_hooks(seen: &Seen, stage: Stage, api: &Api<BackupSession>, context:
             Condition::new(type_, false, bad, why)
         }
     };
-    update_status(api, &seen.session.name_any(), |session: &mut BackupSession| {
+    note_hooks(api, &seen.session.name_any(), stage, &results, Some((condition, now))).await?;
+    Ok(())
+}
+
+/// What became of the hooks of a stage until now; in the end with the condition that closes the stage.
+async fn note_hooks(
+    api: &Api<BackupSession>,
+    name: &str,
+    stage: Stage,
+    results: &[HookExecutionStatus],
+    end: Option<(Condition, Timestamp)>,
+) -> kube::Result<()> {
+    update_status(api, name, |session: &mut BackupSession| {
         let status = session.status.get_or_insert_default();
         let own = status.hooks.get_or_insert_default();
         match stage {
-            Stage::Before => own.pre_hooks.clone_from(&results),
-            Stage::After => own.post_hooks.clone_from(&results),
+            Stage::Before => own.pre_hooks = results.to_vec(),
+            Stage::After => own.post_hooks = results.to_vec(),
         }
-        set_condition(&mut status.conditions, condition.clone(), now);
-        status.phase = Some(status.compute_phase());
+        if let Some((condition, now)) = &end {
+            set_condition(&mut status.conditions, condition.clone(), *now);
+            status.phase = Some(status.compute_phase());
+        }
     })
     .await?;
     Ok(())

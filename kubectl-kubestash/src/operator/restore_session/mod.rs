@@ -4,16 +4,18 @@ mod decide;
 
 use std::{sync::Arc, time::Duration};
 
-use jiff::SignedDuration;
+use futures::FutureExt as _;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::{api::batch::v1::Job, apimachinery::pkg::apis::meta::v1::Time};
 use kube::{Api, ResourceExt as _, api::ListParams, runtime::controller::Action};
 use kubestash::{
     api::{
-        COMPONENT, Condition, Repository, ResourceFoundStatus, RestoreComponentStatus, RestorePhase, RestoreSession, RestoreSessionStatus, Snapshot,
-        conditions, conditions::reason, go_duration, labels, set_condition,
+        COMPONENT, Condition, HookExecutionStatus, Repository, ResourceFoundStatus, RestoreComponentStatus, RestorePhase, RestoreSession,
+        RestoreSessionStatus, Snapshot, conditions, conditions::reason, go_duration, labels, set_condition,
     },
     deploy::rbac::{CLUSTER_WRITER, RESTORE_JOB},
     session::{
+        hooks::Summary,
         job::{JobParts, named_account},
         objects::invoker_labels,
     },
@@ -218,6 +220,7 @@ async fn ensure_job(seen: &Seen, context: &Context) -> Result<(), Failure> {
         service_account: access.account().to_owned(),
         image: &context.image,
         storages: storages.iter().collect(),
+        settings: None,
         environment: context.environment.clone(),
         deadline: Some(seconds_left(run.status.as_ref().and_then(|status| status.restore_deadline.as_ref()).map(|time| time.0), context.now())),
     };
@@ -242,8 +245,29 @@ async fn run_hooks(seen: &Seen, stage: Stage, api: &Api<RestoreSession>, context
         ),
     };
     let status = seen.session.status.clone().unwrap_or_default();
-    let summary = hooks::Summary::of_restore(&seen.session, &status, now);
-    let (results, failure) = hooks::run(&list.unwrap_or_default(), &summary, context).await;
+    let ended = stage == Stage::After;
+    let summary = Summary::of_restore(&seen.session, &status, ended, now);
+    let known = status.hooks.clone().unwrap_or_default();
+    let hooks = hooks::Hooks {
+        list: &list.unwrap_or_default(),
+        stage,
+        summary: &summary,
+        kind: "RestoreSession",
+        session: "",
+        owner: owned_by(&seen.session),
+        known: if ended { &known.post_hooks } else { &known.pre_hooks },
+        deadline: status.restore_deadline.as_ref().map(|time| time.0),
+    };
+    let note = |results: Vec<HookExecutionStatus>| {
+        let noted = async move {
+            if let Err(error) = note_hooks(api, &seen.session.name_any(), stage, &results, None).await {
+                tracing::warn!("what hooks have done cannot be noted: {error}");
+            }
+        };
+        noted.boxed()
+    };
+    let (results, failure) = hooks::run(&hooks, context, &note).await;
+    let now = context.now();
     let condition = match failure {
         None => Condition::new(type_, true, good, "Hooks have been executed successfully."),
         Some(why) => {
@@ -251,15 +275,29 @@ async fn run_hooks(seen: &Seen, stage: Stage, api: &Api<RestoreSession>, context
             Condition::new(type_, false, bad, why)
         }
     };
-    update_status(api, &seen.session.name_any(), |session: &mut RestoreSession| {
+    note_hooks(api, &seen.session.name_any(), stage, &results, Some((condition, now))).await?;
+    Ok(())
+}
+
+/// What became of the hooks of a stage until now; in the end with the condition that closes the stage.
+async fn note_hooks(
+    api: &Api<RestoreSession>,
+    name: &str,
+    stage: Stage,
+    results: &[HookExecutionStatus],
+    end: Option<(Condition, Timestamp)>,
+) -> kube::Result<()> {
+    update_status(api, name, |session: &mut RestoreSession| {
         let status = session.status.get_or_insert_default();
         let own = status.hooks.get_or_insert_default();
         match stage {
-            Stage::Before => own.pre_hooks.clone_from(&results),
-            Stage::After => own.post_hooks.clone_from(&results),
+            Stage::Before => own.pre_hooks = results.to_vec(),
+            Stage::After => own.post_hooks = results.to_vec(),
         }
-        set_condition(&mut status.conditions, condition.clone(), now);
-        status.phase = Some(status.compute_phase());
+        if let Some((condition, now)) = &end {
+            set_condition(&mut status.conditions, condition.clone(), *now);
+            status.phase = Some(status.compute_phase());
+        }
     })
     .await?;
     Ok(())
