@@ -22,6 +22,7 @@ mod server;
 mod snapshot;
 mod storage;
 mod watch;
+mod webhook;
 
 use std::{
     sync::{
@@ -97,6 +98,11 @@ pub struct OperatorArgs {
     /// Name of this operator among others
     #[arg(long, env = "POD_NAME", default_value = "kubestash-operator")]
     identity: String,
+    #[command(flatten)]
+    webhook: webhook::WebhookArgs,
+    /// Port of health and metrics
+    #[arg(long, hide = true, default_value_t = kubestash::session::names::OPERATOR_PORTS.metrics)]
+    metrics_port: u16,
 }
 
 pub async fn run(args: &OperatorArgs, cli: &CliContext) -> anyhow::Result<u8> {
@@ -105,7 +111,12 @@ pub async fn run(args: &OperatorArgs, cli: &CliContext) -> anyhow::Result<u8> {
     let image = Image { name: args.image.clone(), pull_policy: args.image_pull_policy.clone() };
     let context = Context::new(client.clone(), image);
     let ready = Arc::new(AtomicBool::new(false));
-    let mut serving = tokio::spawn(server::serve(Arc::clone(&context), Arc::clone(&ready)));
+    let serving = async {
+        tokio::try_join!(
+            server::serve(args.metrics_port, Arc::clone(&context), Arc::clone(&ready)),
+            webhook::serve(&args.webhook, &args.lease_namespace, Arc::clone(&context)),
+        )
+    };
     let (mut terminated, mut interrupted) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let working = async {
         let version = client.apiserver_version().await?;
@@ -121,9 +132,9 @@ pub async fn run(args: &OperatorArgs, cli: &CliContext) -> anyhow::Result<u8> {
     };
     let code = tokio::select! {
         done = working => done?,
-        served = &mut serving => {
-            served??;
-            return Err(hinted("the server of health and metrics has ended", "look at the log before this line"));
+        served = serving => {
+            served?;
+            return Err(hinted("the server of health, metrics and webhook has ended", "look at the log before this line"));
         }
         _ = terminated.recv() => exit::OK,
         _ = interrupted.recv() => exit::OK,

@@ -7,7 +7,6 @@ use std::sync::{
 
 use anyhow::Context as _;
 use axum::{Router, http::StatusCode, routing::get};
-use kubestash::session::names::OPERATOR_PORTS;
 
 use super::context::Context;
 
@@ -15,7 +14,7 @@ use super::context::Context;
 ///
 /// # Errors
 /// A port that is taken.
-pub async fn serve(context: Arc<Context>, ready: Arc<AtomicBool>) -> anyhow::Result<()> {
+pub async fn serve(port: u16, context: Arc<Context>, ready: Arc<AtomicBool>) -> anyhow::Result<()> {
     let app = Router::new()
         .route("/healthz", get(|| async { "ok" }))
         .route(
@@ -29,7 +28,7 @@ pub async fn serve(context: Arc<Context>, ready: Arc<AtomicBool>) -> anyhow::Res
             }),
         )
         .route("/metrics", get(move || async move { context.metrics.text() }));
-    let address = std::net::SocketAddr::from(([0, 0, 0, 0], OPERATOR_PORTS.metrics));
+    let address = std::net::SocketAddr::from(([0, 0, 0, 0], port));
     let listener = tokio::net::TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
     Ok(axum::serve(listener, app).await?)
 }

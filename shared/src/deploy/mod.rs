@@ -4,6 +4,7 @@ pub mod addon;
 mod crds;
 pub mod operator;
 pub mod rbac;
+pub mod webhook;
 
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -68,7 +69,7 @@ impl DeployFile {
 
 /// Everything but the definitions of custom resources, in the order in which it can be applied.
 pub fn objects(settings: &Settings) -> Vec<Value> {
-    [operator::workload(settings), rbac::roles(settings), addon::catalogue(settings)].concat()
+    [operator::workload(settings), rbac::roles(settings), webhook::webhook(settings), addon::catalogue(settings)].concat()
 }
 
 /// All files of the folder `deploy` that are made from the code: `crds/<plural>.<group>.yaml`, and what runs.
@@ -84,6 +85,7 @@ pub fn files() -> Result<Vec<DeployFile>, ObjectError> {
     let settings = Settings::default();
     all.push(DeployFile::of("operator.yaml".to_owned(), &operator::workload(&settings))?);
     all.push(DeployFile::of("rbac.yaml".to_owned(), &rbac::roles(&settings))?);
+    all.push(DeployFile::of("webhook.yaml".to_owned(), &webhook::webhook(&settings))?);
     all.push(DeployFile::of("addons.yaml".to_owned(), &addon::catalogue(&settings))?);
     Ok(all)
 }

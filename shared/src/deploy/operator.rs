@@ -35,7 +35,7 @@ pub fn workload(settings: &Settings) -> Vec<Value> {
                                 {"name": "POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
                                 {"name": "POD_NAMESPACE", "valueFrom": {"fieldRef": {"fieldPath": "metadata.namespace"}}},
                             ],
-                            "ports": [{"name": "metrics", "containerPort": ports.metrics}],
+                            "ports": [{"name": "metrics", "containerPort": ports.metrics}, {"name": "webhook", "containerPort": ports.webhook}],
                             "livenessProbe": {"httpGet": {"path": "/healthz", "port": "metrics"}, "periodSeconds": 10, "failureThreshold": 6},
                             "readinessProbe": {"httpGet": {"path": "/readyz", "port": "metrics"}, "periodSeconds": 5},
                             "resources": {"requests": {"cpu": "20m", "memory": "64Mi"}, "limits": {"memory": "128Mi"}},
@@ -49,7 +49,13 @@ pub fn workload(settings: &Settings) -> Vec<Value> {
         }),
         json!({
             "apiVersion": "v1", "kind": "Service", "metadata": meta,
-            "spec": {"selector": selector, "ports": [{"name": "metrics", "port": ports.metrics, "targetPort": "metrics"}]},
+            "spec": {
+                "selector": selector,
+                "ports": [
+                    {"name": "metrics", "port": ports.metrics, "targetPort": "metrics"},
+                    {"name": "webhook", "port": ports.webhook, "targetPort": "webhook"},
+                ],
+            },
         }),
         // What reconciles shall not wait behind the lists of the Jobs, which go with all other ServiceAccounts.
         json!({

@@ -6,5 +6,6 @@ pub mod names;
 pub mod objects;
 pub mod parameters;
 pub mod schedule;
+pub mod scope;
 pub mod trigger;
 pub mod variables;

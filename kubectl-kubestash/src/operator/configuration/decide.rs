@@ -14,6 +14,7 @@ use kubestash::{
 };
 
 use super::validate::problems;
+use crate::operator::webhook::rules::same_directory;
 
 /// All that is known.
 pub struct Seen {
@@ -22,7 +23,7 @@ pub struct Seen {
     pub storages: Vec<BackupStorage>,
     pub policies: Vec<RetentionPolicy>,
     pub addons: BTreeMap<String, Option<Addon>>,
-    /// Of the configuration's namespace.
+    /// Of all namespaces.
     pub repositories: Vec<Repository>,
 }
 
@@ -154,7 +155,8 @@ fn plan_repository(info: &RepositoryInfo, seen: &Seen, backends: &[Backend], sta
     };
     let namespace = seen.configuration.namespace().unwrap_or_default();
     let reference = backend.storage_ref.clone().unwrap_or_default();
-    if let Some(found) = seen.repositories.iter().find(|repository| repository.name_any() == name) {
+    let own = |repository: &&Repository| repository.name_any() == name && repository.namespace().as_deref() == Some(&namespace);
+    if let Some(found) = seen.repositories.iter().find(own) {
         let place = found.spec.storage_ref.clone().unwrap_or_default().object();
         let same_storage = place.is_same(&namespace, &reference.object(), &namespace);
         let same_path = found.spec.path.as_deref().unwrap_or_default().trim_matches('/') == info.directory.trim_matches('/');
@@ -186,6 +188,9 @@ fn plan_repository(info: &RepositoryInfo, seen: &Seen, backends: &[Backend], sta
         },
     );
     made.metadata.namespace = Some(namespace);
+    if let Some(reason) = same_directory(&made, &seen.repositories) {
+        return RepositoryPlan::Conflict { name, reason };
+    }
     made.metadata.finalizers = Some(vec![labels::CLEANUP_FINALIZER.to_owned()]);
     made.metadata.labels = Some([(labels::MANAGED_BY.to_owned(), labels::MANAGED_BY_KUBESTASH.to_owned())].into());
     RepositoryPlan::Create(Box::new(made))

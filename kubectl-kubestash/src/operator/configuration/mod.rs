@@ -1,7 +1,7 @@
 //! BackupConfiguration: are its parts there and may they be used, its Repositories, a CronJob for each session, and the first backup.
 
 mod decide;
-mod validate;
+pub mod validate;
 
 use std::{
     collections::{BTreeMap, btree_map::Entry},
@@ -61,7 +61,7 @@ async fn observe(configuration: &BackupConfiguration, context: &Context) -> Resu
         storages: Api::<BackupStorage>::all(client.clone()).list(&all).await?.items,
         policies: Api::<RetentionPolicy>::all(client.clone()).list(&all).await?.items,
         addons: found,
-        repositories: namespaced::<Repository>(client, &namespace).list(&all).await?.items,
+        repositories: Api::<Repository>::all(client.clone()).list(&all).await?.items,
     })
 }
 

@@ -21,6 +21,7 @@ use kubestash::{
     },
 };
 
+pub use self::decide::problem;
 use self::decide::{Obstacle, Seen, Step, choose, decide};
 use super::{
     Error,
