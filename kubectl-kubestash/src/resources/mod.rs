@@ -3,6 +3,7 @@
 pub mod access;
 pub mod adopt;
 pub mod outcome;
+pub mod permission;
 pub mod status;
 pub mod storage;
 

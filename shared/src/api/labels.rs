@@ -44,6 +44,9 @@ pub const CLEANUP_FINALIZER: &str = "kubestash.com/cleanup";
 /// Annotation of a RestoreSession: for whom it is made.
 pub const BENEFICIARY: &str = "restoresession.kubestash.com/beneficiary";
 
+/// Annotation of an encryption Secret: other namespaces whose backups and restores may use it, with commas between them; `*` for all.
+pub const ALLOWED_NAMESPACES: &str = "kubestash.com/allowed-namespaces";
+
 /// Key of the repository password in an encryption Secret.
 pub const PASSWORD_KEY: &str = "RESTIC_PASSWORD";
 /// Seconds after which an object is looked at again that waits for something.

@@ -16,6 +16,8 @@ pub const CRON_JOB: &str = "kubestash-cron-job";
 pub const STORAGE_JOB: &str = "kubestash-storage-initializer-job";
 /// Reads every object of the cluster: bound to a backup whose user names no ServiceAccount.
 pub const CLUSTER_READER: &str = "kubestash-cluster-reader";
+/// Knows the cluster again: bound to a backup or restore that otherwise has rights in single namespaces.
+pub const CLUSTER_IDENTITY: &str = "kubestash-cluster-identity";
 /// Creates and changes objects, deletes none: bound to a restore whose user names no ServiceAccount, only in the namespaces that it restores
 /// where these are named.
 pub const CLUSTER_WRITER: &str = "kubestash-cluster-writer";
@@ -74,6 +76,10 @@ pub fn roles(settings: &Settings) -> Vec<Value> {
         ),
         cluster_role(CLUSTER_READER, vec![rule(&["*"], &["*"], &["get", "list"])]),
         cluster_role(
+            CLUSTER_IDENTITY,
+            vec![json!({"apiGroups": [""], "resources": ["namespaces"], "resourceNames": ["kube-system"], "verbs": ["get"]})],
+        ),
+        cluster_role(
             CLUSTER_WRITER,
             vec![
                 rule(&["*"], &["*"], &["get", "list", "watch", "create", "update", "patch"]),
@@ -86,7 +92,7 @@ pub fn roles(settings: &Settings) -> Vec<Value> {
 
 fn operator() -> Vec<Value> {
     let all = ["get", "list", "watch", "create", "update", "patch", "delete"];
-    let handed_out = [BACKUP_JOB, RESTORE_JOB, RETENTION_JOB, CRON_JOB, STORAGE_JOB, CLUSTER_READER, CLUSTER_WRITER];
+    let handed_out = [BACKUP_JOB, RESTORE_JOB, RETENTION_JOB, CRON_JOB, STORAGE_JOB, CLUSTER_READER, CLUSTER_IDENTITY, CLUSTER_WRITER];
     vec![
         rule(&[STORAGE, CORE, ADDONS], &["*"], &all),
         rule(&["batch"], &["jobs", "cronjobs"], &all),

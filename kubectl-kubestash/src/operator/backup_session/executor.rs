@@ -3,15 +3,16 @@
 use jiff::Timestamp;
 use k8s_openapi::api::{
     batch::v1::Job,
-    core::v1::{PersistentVolumeClaim, ServiceAccount},
+    core::v1::{Namespace, PersistentVolumeClaim, ServiceAccount},
 };
 use kube::ResourceExt as _;
 use kubestash::{
     api::{Addon, BackupConfiguration, BackupStorage, Function, ObjectReference, Repository, Session, labels},
-    deploy::rbac::{BACKUP_JOB, CLUSTER_READER, RETENTION_JOB},
+    deploy::rbac::{BACKUP_JOB, CLUSTER_IDENTITY, CLUSTER_READER, RETENTION_JOB},
     session::{
         job::{JobParts, OwnJob, PlannedJob, Task, assemble, named_account, own_job},
         objects::invoker_labels,
+        scope::{Scope, scope_of},
         variables::Variables,
     },
 };
@@ -19,7 +20,7 @@ use kubestash::{
 use super::{super::storage::create_once, Error, Seen, line};
 use crate::{
     operator::context::Context,
-    resources::{access::Access, cluster_wide, namespaced, owned_by, storage::secret_of},
+    resources::{access::Access, cluster_wide, namespaced, owned_by, permission, storage::secret_of},
 };
 
 /// Seconds for which a Job that will not end is kept, where the session has no timeout.
@@ -65,8 +66,18 @@ pub async fn storages_of(repositories: &[Repository], context: &Context) -> Resu
     Ok(all)
 }
 
-/// What a Job on repositories needs beside its own roles: roles beside the storages, and the Secrets.
-pub fn needs(access: &mut Access, role: &'static str, repositories: &[Repository], storages: &[BackupStorage]) {
+/// What a Job on repositories needs beside its own roles: roles beside the storages, and the Secrets. Nothing is added that the Job's
+/// namespace may not use.
+pub async fn needs(
+    access: &mut Access,
+    role: &'static str,
+    repositories: &[Repository],
+    storages: &[BackupStorage],
+    context: &Context,
+) -> Result<(), Failure> {
+    if let Some(why) = permission::refusal(&context.client, &access.namespace, repositories, storages).await? {
+        return Err(Failure::Lasting(why));
+    }
     let mut places = vec![access.namespace.clone()];
     places.extend(storages.iter().filter_map(|storage| storage.namespace()));
     places.extend(repositories.iter().filter_map(|repository| repository.namespace()));
@@ -80,6 +91,26 @@ pub fn needs(access: &mut Access, role: &'static str, repositories: &[Repository
         let own = repository.namespace().unwrap_or_default();
         access.secrets.extend(repository.spec.encryption_secret.as_ref().map(|secret| (secret.namespace_or(&own).to_owned(), secret.name.clone())));
     }
+    Ok(())
+}
+
+/// What a Job without an account of its user's may do with the objects of the cluster: only in the namespaces that the session names one by
+/// one, where it does. Gives the namespaces that are not there.
+pub async fn reach(access: &mut Access, role: &'static str, info: &kubestash::api::AddonInfo, context: &Context) -> Result<Vec<String>, Failure> {
+    let Scope::Namespaces(names) = scope_of(info) else {
+        access.cluster_roles.push(role);
+        return Ok(Vec::new());
+    };
+    access.cluster_roles.push(CLUSTER_IDENTITY);
+    let mut missing = Vec::new();
+    for name in names {
+        if cluster_wide::<Namespace>(&context.client).get_opt(&name).await?.is_some() {
+            access.roles.push((name, role));
+        } else {
+            missing.push(name);
+        }
+    }
+    Ok(missing)
 }
 
 /// An account that a session names must be there: a Pod of one that is not would never come.
@@ -138,9 +169,10 @@ pub async fn ensure_backup(seen: &Seen, context: &Context) -> Result<(), Failure
         owner: Some(owned_by(run)),
         ..Access::default()
     };
-    needs(&mut access, BACKUP_JOB, &seen.repositories, &storages);
+    needs(&mut access, BACKUP_JOB, &seen.repositories, &storages, context).await?;
     if access.account.is_none() {
-        access.cluster_roles.push(CLUSTER_READER);
+        // Of a namespace that is not there, there is nothing to read.
+        reach(&mut access, CLUSTER_READER, info, context).await?;
     }
     access.grant(&context.client).await?;
     let variables = variables(&namespace, &configuration.name_any(), &[("backupSession", run.name_any())], context);
@@ -222,8 +254,9 @@ pub async fn ensure_retention(seen: &Seen, name: &str, context: &Context) -> Res
     let session = seen.own().ok_or_else(|| Failure::Lasting("the session is not in the BackupConfiguration any more".to_owned()))?;
     let configuration = seen.configuration.as_ref();
     let storages = storages_of(&seen.repositories, context).await?;
-    let mut access = Access { name: name.to_owned(), namespace: namespace.clone(), owner: Some(owned_by(run)), ..Access::default() };
-    needs(&mut access, RETENTION_JOB, &seen.repositories, &storages);
+    let mut access =
+        Access { name: name.to_owned(), namespace: namespace.clone(), owner: Some(owned_by(run)), ..Access::default() };
+    needs(&mut access, RETENTION_JOB, &seen.repositories, &storages, context).await?;
     let policies = session.repositories.iter().filter_map(|info| policy_of(configuration?, info.backend.as_deref()));
     for policy in policies {
         let place = policy.namespace_or(&namespace).to_owned();

@@ -27,7 +27,7 @@ use super::{
     Error,
     backup_session::{
         Stage,
-        executor::{self, Failure, check_account, create, needs, resolve, seconds_left, storages_of, tasks},
+        executor::{self, Failure, check_account, create, needs, reach, resolve, seconds_left, storages_of, tasks},
     },
     context::Context,
     hooks, job_state,
@@ -204,9 +204,13 @@ async fn ensure_job(seen: &Seen, context: &Context) -> Result<(), Failure> {
         owner: Some(owned_by(run)),
         ..Access::default()
     };
-    needs(&mut access, RESTORE_JOB, &repositories, &storages);
+    needs(&mut access, RESTORE_JOB, &repositories, &storages, context).await?;
     if access.account.is_none() {
-        access.cluster_roles.push(CLUSTER_WRITER);
+        let missing = reach(&mut access, CLUSTER_WRITER, info, context).await?;
+        if let Some(name) = missing.first() {
+            let hint = "create it, or name a ServiceAccount that may in addon.jobTemplate.spec.serviceAccountName";
+            return Err(Failure::Lasting(format!("namespace {name}, into which objects are to be restored, does not exist; {hint}")));
+        }
     }
     access.grant(&context.client).await?;
     let more = [("restoreSession", run.name_any()), ("snapshot", snapshot.name_any())];
