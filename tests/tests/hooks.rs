@@ -137,8 +137,11 @@ fn guide(address: &str, port: u16) -> Vec<String> {
     blocks.map(local).collect()
 }
 
+/// Paths and bodies of requests, in the order in which they came.
+type Received = Arc<Mutex<Vec<(String, Value)>>>;
+
 /// A receiver of messages: line and body of each request.
-fn receiver(address: &str) -> (u16, Arc<Mutex<Vec<(String, Value)>>>) {
+fn receiver(address: &str) -> (u16, Received) {
     let listener = TcpListener::bind((address, 0)).unwrap();
     let port = listener.local_addr().unwrap().port();
     let all: Arc<Mutex<Vec<(String, Value)>>> = Arc::default();

@@ -10,14 +10,7 @@ use serde_json::{Value, json};
 
 use super::restore::{ExistingPolicy, RestoreArgs};
 use crate::{
-    cli::{
-        CliContext,
-        errors::hinted,
-        exit,
-        output::print_bytes,
-        repo::cluster_repository,
-        session::follow_restore,
-    },
+    cli::{CliContext, errors::hinted, exit, output::print_bytes, repo::cluster_repository, session::follow_restore},
     resources::namespaced,
 };
 
@@ -25,7 +18,10 @@ use crate::{
 pub async fn run(args: &RestoreArgs, context: &CliContext) -> anyhow::Result<u8> {
     let place = context.args.repo.as_deref().unwrap_or_default();
     let repository = cluster_repository(place).ok_or_else(|| {
-        hinted("--in-cluster restores from a Repository of the cluster", "name it with --repo NAMESPACE/NAME; `kubectl get repositories -A` lists them")
+        hinted(
+            "--in-cluster restores from a Repository of the cluster",
+            "name it with --repo NAMESPACE/NAME; `kubectl get repositories -A` lists them",
+        )
     })?;
     if args.words.len() > 1 || args.filename.is_some() || !args.names.is_empty() {
         return Err(hinted(
@@ -41,11 +37,7 @@ pub async fn run(args: &RestoreArgs, context: &CliContext) -> anyhow::Result<u8>
     let snapshot = args.words.first().map_or("latest", String::as_str);
     let name = join_name("", &repository.name, &format!("restore-{}", jiff::Timestamp::now().as_second()));
     let spec = RestoreSessionSpec {
-        data_source: Some(DataSource {
-            repository: Some(repository.name.clone()),
-            snapshot: Some(snapshot.to_owned()),
-            ..DataSource::default()
-        }),
+        data_source: Some(DataSource { repository: Some(repository.name.clone()), snapshot: Some(snapshot.to_owned()), ..DataSource::default() }),
         addon: Some(AddonInfo {
             name: ADDON.to_owned(),
             tasks: vec![TaskReference { name: "manifest-restore".to_owned(), params: Some(parameters(args, context)), ..TaskReference::default() }],

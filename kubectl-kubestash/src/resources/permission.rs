@@ -18,7 +18,13 @@ pub fn secret_allows(annotations: &BTreeMap<String, String>, namespace: &str) ->
 pub fn storage_refuses(storage: &BackupStorage, requester: Requester<'_>) -> Option<String> {
     let owner = storage.namespace().unwrap_or_default();
     let allowed = UsagePolicy::allows(storage.spec.usage_policy.as_ref(), &owner, requester);
-    let why = || format!("BackupStorage {} does not allow its use from namespace {}; its spec.usagePolicy says who may", full_name(storage), requester.namespace);
+    let why = || {
+        format!(
+            "BackupStorage {} does not allow its use from namespace {}; its spec.usagePolicy says who may",
+            full_name(storage),
+            requester.namespace
+        )
+    };
     (!allowed).then(why)
 }
 

@@ -254,8 +254,7 @@ pub async fn ensure_retention(seen: &Seen, name: &str, context: &Context) -> Res
     let session = seen.own().ok_or_else(|| Failure::Lasting("the session is not in the BackupConfiguration any more".to_owned()))?;
     let configuration = seen.configuration.as_ref();
     let storages = storages_of(&seen.repositories, context).await?;
-    let mut access =
-        Access { name: name.to_owned(), namespace: namespace.clone(), owner: Some(owned_by(run)), ..Access::default() };
+    let mut access = Access { name: name.to_owned(), namespace: namespace.clone(), owner: Some(owned_by(run)), ..Access::default() };
     needs(&mut access, RETENTION_JOB, &seen.repositories, &storages, context).await?;
     let policies = session.repositories.iter().filter_map(|info| policy_of(configuration?, info.backend.as_deref()));
     for policy in policies {

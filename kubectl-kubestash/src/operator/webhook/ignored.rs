@@ -44,7 +44,9 @@ pub fn of_configuration(spec: &BackupConfigurationSpec) -> Vec<String> {
         }
         all.extend(session.addon.iter().flat_map(|addon| of_addon(addon, &format!("{at}addon"))));
         let verified = session.repositories.iter().filter(|repository| repository.backup_verifier.is_some());
-        all.extend(verified.map(|repository| said(format!("{at}backupVerifier of repository {:?}", repository.name), "use `kubectl kubestash check`")));
+        all.extend(
+            verified.map(|repository| said(format!("{at}backupVerifier of repository {:?}", repository.name), "use `kubectl kubestash check`")),
+        );
     }
     all
 }

@@ -17,9 +17,7 @@ use k8s_openapi::api::{
     authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec},
 };
 use kubestash::{
-    api::{
-        AddonInfo, BackupConfigurationSpec, BackupStorageSpec, HookInfo, ObjectReference, RepositorySpec, RestoreSessionSpec, RuntimeSettings,
-    },
+    api::{AddonInfo, BackupConfigurationSpec, BackupStorageSpec, HookInfo, ObjectReference, RepositorySpec, RestoreSessionSpec, RuntimeSettings},
     session::{
         job::named_account,
         scope::{Scope, scope_of},
@@ -81,7 +79,9 @@ fn shapings(settings: Option<&impl Serialize>) -> Vec<String> {
 
 fn of_settings(settings: Option<&RuntimeSettings>) -> Option<String> {
     let settings = settings?;
-    shaping(settings.pod.as_ref()).map(|field| format!("pod.{field}")).or_else(|| Some(format!("container.{}", shaping(settings.container.as_ref())?)))
+    shaping(settings.pod.as_ref())
+        .map(|field| format!("pod.{field}"))
+        .or_else(|| Some(format!("container.{}", shaping(settings.container.as_ref())?)))
 }
 
 fn of_addon(addon: &AddonInfo, at: &str, namespace: &str, restores: bool) -> Asked {
@@ -94,14 +94,17 @@ fn of_addon(addon: &AddonInfo, at: &str, namespace: &str, restores: bool) -> Ask
         }
         None => {
             let power = |place: Option<String>| if restores { Power::Write(place) } else { Power::Read(place) };
-            let why = format!("{at} names no ServiceAccount in jobTemplate.spec.serviceAccountName, so the operator would make one with these rights");
+            let why =
+                format!("{at} names no ServiceAccount in jobTemplate.spec.serviceAccountName, so the operator would make one with these rights");
             match scope_of(addon) {
                 Scope::Cluster => drop(asked.insert((power(None), why))),
                 Scope::Namespaces(names) => asked.extend(names.into_iter().map(|name| (power(Some(name)), why.clone()))),
             }
         }
     }
-    asked.extend(shapings(template).into_iter().find(|field| field != "serviceAccountName").map(|field| pods(format!("{at}.jobTemplate.spec.{field} is set"))));
+    asked.extend(
+        shapings(template).into_iter().find(|field| field != "serviceAccountName").map(|field| pods(format!("{at}.jobTemplate.spec.{field} is set"))),
+    );
     asked.extend(shaping(addon.container_runtime_settings.as_ref()).map(|field| pods(format!("{at}.containerRuntimeSettings.{field} is set"))));
     for task in &addon.tasks {
         if !task.addon_volumes.is_empty() {
@@ -116,7 +119,10 @@ fn of_addon(addon: &AddonInfo, at: &str, namespace: &str, restores: bool) -> Ask
 
 fn of_hooks<'a>(hooks: impl IntoIterator<Item = &'a HookInfo>, namespace: &str) -> Asked {
     let shapes = |hook: &&HookInfo| {
-        !hook.variables.is_empty() || !hook.volumes.is_empty() || !hook.volume_mounts.is_empty() || of_settings(hook.runtime_settings.as_ref()).is_some()
+        !hook.variables.is_empty()
+            || !hook.volumes.is_empty()
+            || !hook.volume_mounts.is_empty()
+            || of_settings(hook.runtime_settings.as_ref()).is_some()
     };
     let asked = hooks.into_iter().filter(shapes);
     asked.map(|hook| (Power::Pods(namespace.to_owned()), format!("the hook {:?} sets variables, volumes or runtimeSettings", hook.name))).collect()
@@ -268,7 +274,10 @@ mod tests {
             (&|s| s["repositories"][0]["encryptionSecret"]["namespace"] = json!("team"), &[PODS]),
             (&|s| s["repositories"][0]["encryptionSecret"]["namespace"] = json!("vault"), &[PODS, "get Secret vault/e"]),
             (
-                &|s| s["addon"] = json!({"tasks": [{"name": "t", "params": {"IncludeNamespaces": "team"}}], "containerRuntimeSettings": {"resources": {}}}),
+                &|s| {
+                    s["addon"] =
+                        json!({"tasks": [{"name": "t", "params": {"IncludeNamespaces": "team"}}], "containerRuntimeSettings": {"resources": {}}})
+                },
                 &["get and list everything in namespace team"],
             ),
             (

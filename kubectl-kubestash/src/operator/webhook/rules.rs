@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use kube::ResourceExt as _;
 use kubestash::api::{
-    BackupConfiguration, BackupStorage, CanBeDefault, HookInfo, HookTemplate, ObjectReference, Repository, Requester, RestoreSession, RetentionPolicy,
-    UsagePolicy, resolve_backends,
+    BackupConfiguration, BackupStorage, CanBeDefault, HookInfo, HookTemplate, ObjectReference, Repository, Requester, RestoreSession,
+    RetentionPolicy, UsagePolicy, resolve_backends,
 };
 
 use crate::{
@@ -150,8 +150,13 @@ pub fn configuration(own: &BackupConfiguration, known: &Known) -> Vec<String> {
     for info in own.spec.sessions.iter().flat_map(|session| &session.repositories) {
         let name = info.backend.as_deref().unwrap_or_default();
         let only = || backends.first().filter(|_| name.is_empty() && backends.len() == 1);
-        let Some(storage) = backends.iter().find(|backend| backend.name == name).or_else(only).and_then(|backend| backend.storage_ref.clone()) else { continue };
-        let mut repository = Repository::new(&info.name, kubestash::api::RepositorySpec { storage_ref: Some(storage), path: Some(info.directory.clone()), ..Default::default() });
+        let Some(storage) = backends.iter().find(|backend| backend.name == name).or_else(only).and_then(|backend| backend.storage_ref.clone()) else {
+            continue;
+        };
+        let mut repository = Repository::new(
+            &info.name,
+            kubestash::api::RepositorySpec { storage_ref: Some(storage), path: Some(info.directory.clone()), ..Default::default() },
+        );
         repository.metadata.namespace = Some(namespace.clone());
         all.extend(same_directory(&repository, &known.repositories));
         all.extend(same_directory(&repository, &wanted));

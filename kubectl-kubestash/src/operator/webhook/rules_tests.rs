@@ -141,11 +141,15 @@ fn configurations_use_what_they_may() {
 #[test]
 fn restores_use_what_they_may() {
     let said = |storage: &str, hook: &str| {
-        let session = object("RestoreSession", "demo/r", json!({
-            "dataSource": {"namespace": "x", "repository": "foreign", "snapshot": "latest"},
-            "addon": {"name": "kubedump-addon", "tasks": [{"name": "manifest-restore"}]},
-            "hooks": {"postRestore": [{"name": "h", "hookTemplate": {"name": hook, "namespace": "s"}}]},
-        }));
+        let session = object(
+            "RestoreSession",
+            "demo/r",
+            json!({
+                "dataSource": {"namespace": "x", "repository": "foreign", "snapshot": "latest"},
+                "addon": {"name": "kubedump-addon", "tasks": [{"name": "manifest-restore"}]},
+                "hooks": {"postRestore": [{"name": "h", "hookTemplate": {"name": hook, "namespace": "s"}}]},
+            }),
+        );
         restore(&session, Some(&repository("x/foreign", storage, "p")), &known())
     };
     assert_eq!(said("s/open", "open"), [] as [String; 0]);

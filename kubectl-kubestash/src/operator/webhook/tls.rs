@@ -38,7 +38,8 @@ impl Current {
     /// # Errors
     /// Texts that are no certificate, or a key that does not belong to it.
     pub fn read(held: &Held) -> anyhow::Result<CertifiedKey> {
-        let chain = CertificateDer::pem_slice_iter(held.certificate.as_bytes()).collect::<Result<Vec<_>, _>>().context("tls.crt is no certificate")?;
+        let chain =
+            CertificateDer::pem_slice_iter(held.certificate.as_bytes()).collect::<Result<Vec<_>, _>>().context("tls.crt is no certificate")?;
         let key = PrivateKeyDer::from_pem_slice(held.key.as_bytes()).context("tls.key is no key")?;
         CertifiedKey::from_der(chain, key, &aws_lc_rs::default_provider()).context("tls.key does not belong to tls.crt")
     }
