@@ -1,6 +1,6 @@
 //! `kubectl kubestash key`: the passwords of a repository.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
@@ -38,6 +38,12 @@ pub enum KeyCommand {
         #[arg(long)]
         general_only: bool,
     },
+    /// Change the password that opens the repository now; what it opens and its label stay
+    Change {
+        /// File with the new password; it is made with a random one if it does not exist
+        #[arg(long, value_name = "FILE")]
+        new_password_file: PathBuf,
+    },
     /// Remove a password by the id of its key
     Remove {
         /// Id or its unique beginning, as listed
@@ -74,15 +80,16 @@ pub async fn run(args: &KeyArgs, context: &CliContext) -> anyhow::Result<u8> {
             }
         }
         KeyCommand::Add { new_password_file, label, general_only } => {
-            if !new_password_file.exists() {
-                let password = Password::generate()?;
-                write_private(new_password_file, password.expose())?;
-                context.note(&format!("Made a random password in {}.", new_password_file.display()));
-            }
-            let password = read_password(new_password_file)?;
+            let password = new_password(new_password_file, context)?;
             let access = if *general_only { Access::General } else { Access::Full };
             let id = open.repository.add_key(&password, access, KeyCost::default(), label, Timestamp::now()).await.context("cannot add the key")?;
             print_bytes(format!("{id}\n").as_bytes())?;
+        }
+        KeyCommand::Change { new_password_file } => {
+            let password = new_password(new_password_file, context)?;
+            let (old, new) = open.repository.change_key(&password, KeyCost::default(), Timestamp::now()).await.context("cannot change the password")?;
+            print_bytes(format!("{new}\n").as_bytes())?;
+            context.note(&format!("The old password (key {old}) opens the repository no more. Keep a copy of the new one somewhere else."));
         }
         KeyCommand::Remove { id } => {
             let removed = open.repository.remove_key(id).await.context("cannot remove the key")?;
@@ -90,4 +97,14 @@ pub async fn run(args: &KeyArgs, context: &CliContext) -> anyhow::Result<u8> {
         }
     }
     Ok(exit::OK)
+}
+
+/// The password of a file, which is made with a random one where it does not exist.
+fn new_password(path: &Path, context: &CliContext) -> anyhow::Result<Password> {
+    if !path.exists() {
+        let password = Password::generate()?;
+        write_private(path, password.expose())?;
+        context.note(&format!("Made a random password in {}.", path.display()));
+    }
+    read_password(path)
 }

@@ -412,6 +412,20 @@ impl Repository {
         put_key(&self.inner.store, &ring, &self.inner.config.id, (password, cost, label, now)).await
     }
 
+    /// Puts another password in the place of the one that opened the repository, with the same access and label. The new key is there before the
+    /// old one goes: who is interrupted in between has both. Returns the ids of the old key and the new one.
+    ///
+    /// # Errors
+    /// `ReadOnly`, `Store`; a key of one's own that is not there any more is no error.
+    pub async fn change_key(&self, password: &Password, cost: KeyCost, now: Timestamp) -> Result<(String, String), RepositoryError> {
+        self.writable()?;
+        let old = self.inner.key_id.clone();
+        let label = self.keys().await?.keys.into_iter().find(|key| key.id == old).map(|key| key.label).unwrap_or_default();
+        let new = put_key(&self.inner.store, &self.inner.ring, &self.inner.config.id, (password, cost, &label, now)).await?;
+        self.inner.store.delete(&format!("keys/{old}")).await?;
+        Ok((old, new))
+    }
+
     /// Removes a key by its id or a unique beginning of it, never the last one with full access. Also removes a damaged one.
     ///
     /// # Errors
