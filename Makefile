@@ -7,7 +7,7 @@ CARGO ?= cargo
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: ## Install what tests and demo need (Debian packages as root, an S3 server, a Kubernetes built from Go modules)
+setup: ## Install what tests and demo need (Debian packages as root, servers for S3 and Azure, a Kubernetes built from Go modules)
 	tests/setup
 
 build: ## Build both programs, optimised, into target/release
@@ -16,8 +16,9 @@ build: ## Build both programs, optimised, into target/release
 generate: ## Write deploy/ anew from the code; a test fails where they differ
 	$(CARGO) run --quiet -p kubectl-kubestash -- generate deploy
 
-test: setup ## Run every test: real clusters, real S3, real mounts; `cargo test` alone needs none of them
+test: setup ## Run every test: real clusters, real stores, real mounts; `cargo test` alone needs none of them
 	$(CARGO) test --workspace --features kubestash-tests/real
+	KUBESTASH_TEST_CHAOS=1 $(CARGO) test -p kubestash --lib repository
 
 demo: ## A real cluster is backed up, mounted, searched, broken and restored, before your eyes
 	tests/demo

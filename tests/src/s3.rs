@@ -61,7 +61,18 @@ impl S3Server {
         Self::start_with("127.0.0.1", true)
     }
 
+    /// Between choosing ports and listening on them somebody else may take one: then the server ends, and is started with others.
     fn start_with(address: &str, tls: bool) -> Self {
+        for _ in 0..3 {
+            let mut server = Self::try_start(address, tls);
+            if server.gets_ready() {
+                return server;
+            }
+        }
+        panic!("the S3 server does not get ready");
+    }
+
+    fn try_start(address: &str, tls: bool) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path();
         std::fs::write(path.join("s3.json"), CREDENTIALS).unwrap();
@@ -92,22 +103,20 @@ impl S3Server {
             .unwrap();
         std::fs::write(path.join("pid"), process.id().to_string()).unwrap();
         let port = if tls { https } else { port };
-        let server = Self { address: address.to_owned(), port, authority, watchdog: Some(watchdog), process, _folder: folder };
-        server.wait();
-        server
+        Self { address: address.to_owned(), port, authority, watchdog: Some(watchdog), process, _folder: folder }
     }
 
-    fn wait(&self) {
+    fn gets_ready(&mut self) -> bool {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let start = Instant::now();
-        while start.elapsed() < Duration::from_secs(60) {
+        while start.elapsed() < Duration::from_secs(60) && self.process.try_wait().unwrap().is_none() {
             let answers = TcpStream::connect((self.address.as_str(), self.port)).is_ok();
             if answers && runtime.block_on(async { self.store("ready").put("ready", "yes".into()).await.is_ok() }) {
-                return;
+                return true;
             }
             std::thread::sleep(Duration::from_millis(200));
         }
-        panic!("the S3 server does not get ready");
+        false
     }
 
     /// `http://ADDRESS:PORT`, or `https://…`.

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use jiff::Timestamp;
 use kubestash::{
     object::KindInfo,
     repository::{BackupOptions, ClusterId, CommitInfo, KeyCost, Password, Repository, Root},
-    store::{Location, StoreOptions},
+    store::{Location, StoreOptions, Traffic},
 };
 
 use super::{
@@ -19,6 +19,8 @@ use super::{
 use crate::corpus::Corpus;
 
 const MB: f64 = 1e6;
+/// Snapshots behind the first.
+const DAYS: u32 = 17;
 
 /// Objects of each kind by `namespace/name`, as an API server lists them.
 type Listed = BTreeMap<String, (KindInfo, BTreeMap<String, Item>)>;
@@ -56,6 +58,16 @@ fn back_up(stage: &Stage, repository: &Repository, kinds: &Listed, name: &str, p
     Ok(stage.wait(writer.commit(info))?)
 }
 
+/// What the store is asked for until `ls` has the rows of the newest snapshot.
+fn opening(stage: &Stage, place: &str, password: &Password, newest: &Root) -> anyhow::Result<Traffic> {
+    let store = Location::parse(place)?.open(&StoreOptions::default(), false)?;
+    let repository = stage.wait(Repository::open(store.clone(), password))?;
+    let root = stage.wait(repository.newest())?.context("there is no snapshot")?;
+    ensure!(root == *newest, "another snapshot is the newest");
+    stage.wait(repository.open_snapshot(&root))?;
+    Ok(store.traffic())
+}
+
 /// `corpus.*`.
 ///
 /// # Errors
@@ -64,7 +76,8 @@ pub fn figures(stage: &Stage) -> anyhow::Result<Vec<Figure>> {
     let folder = stage.path("corpus-repository");
     let place = folder.to_str().context("the folder's name is not UTF-8")?;
     let store = Location::parse(place)?.open(&StoreOptions::default(), true)?;
-    let repository = stage.wait(Repository::init(store, &Password::generate()?, KeyCost::default(), "bench", Timestamp::now()))?;
+    let password = Password::generate()?;
+    let repository = stage.wait(Repository::init(store, &password, KeyCost::default(), "bench", Timestamp::now()))?;
     let corpus = stage.corpus();
 
     let kinds = listed(&corpus);
@@ -77,8 +90,15 @@ pub fn figures(stage: &Stage) -> anyhow::Result<Vec<Figure>> {
     let first = machine::bytes_below(&folder)? as f64 / MB;
 
     let raw = parent.stats.raw_bytes as f64 / MB;
-    let root = back_up(stage, &repository, &listed(&corpus.at_revision(1)), "second", Some(parent))?;
+    let root = back_up(stage, &repository, &listed(&stage.corpus().at_revision(1)), "second", Some(parent))?;
     let second = machine::bytes_below(&folder)? as f64 / MB - first;
+    let changed = root.stats.changed;
+    let mut newest = root;
+    for revision in 2..=DAYS {
+        newest = back_up(stage, &repository, &listed(&stage.corpus().at_revision(revision)), &format!("day {revision}"), Some(newest))?;
+    }
+    let all = machine::bytes_below(&folder)? as f64 / MB;
+    let opened = opening(stage, place, &password, &newest)?;
     let size = stage.size();
     Ok(vec![
         Figure::cost("corpus.first", first, "MB")
@@ -88,6 +108,11 @@ pub fn figures(stage: &Stage) -> anyhow::Result<Vec<Figure>> {
         Figure::cost("corpus.second", second, "MB")
             .over(Some(gzipped))
             .aims_at_in(size, Target::Value(0.5))
-            .noting(format!("{} objects changed", root.stats.changed)),
+            .noting(format!("{changed} objects changed")),
+        Figure::cost("corpus.days", all, "MB").noting(format!("the first and {DAYS} more, each with as many changes")),
+        Figure::cost("corpus.open", opened.requests() as f64, "requests")
+            .aims_at_in(size, Target::Value(12.0))
+            .noting(format!("opening the repository and its newest snapshot, which has {} layers", newest.layers.len())),
+        Figure::cost("corpus.open_size", opened.bytes_read as f64 / MB, "MB").aims_at_in(size, Target::Value(5.0)),
     ])
 }
