@@ -5,13 +5,16 @@
 use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::TcpListener,
-    path::Path,
     process::{Command, Stdio},
     sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
-use kubestash_tests::{cluster::Cluster, image, program::User, tests_folder};
+use kubestash_tests::{
+    cluster::Cluster,
+    guide::{Backend, Guide},
+    tests_folder,
+};
 use serde_json::{Value, json};
 
 const HELPER: &str = "localhost/helper:1";
@@ -68,66 +71,34 @@ fn import_helper(cluster: &Cluster) {
     cluster.import_image(HELPER, folder.path());
 }
 
-/// Everything that the guide expects to be there.
-fn surroundings(storage: &Path) -> String {
-    format!(
-        "
-apiVersion: v1
-kind: Secret
-metadata: {{name: encrypt-secret, namespace: demo}}
-stringData: {{RESTIC_PASSWORD: changeit}}
----
+/// What the guide's hooks run in, and something to back up.
+const SURROUNDINGS: &str = "
 apiVersion: v1
 kind: ConfigMap
-metadata: {{name: settings, namespace: demo}}
-data: {{colour: blue}}
----
-apiVersion: storage.kubestash.com/v1alpha1
-kind: BackupStorage
-metadata: {{name: storage, namespace: demo}}
-spec:
-  storage:
-    provider: local
-    local:
-      mountPath: /backups
-      hostPath: {{path: {}, type: DirectoryOrCreate}}
-  usagePolicy: {{allowedNamespaces: {{from: Same}}}}
-  deletionPolicy: Delete
-  runtimeSettings:
-    pod:
-      securityContext: {{runAsUser: 0}}
----
-apiVersion: storage.kubestash.com/v1alpha1
-kind: RetentionPolicy
-metadata: {{name: keep-two, namespace: demo}}
-spec:
-  successfulSnapshots: {{last: 2}}
-  usagePolicy: {{allowedNamespaces: {{from: Same}}}}
+metadata: {name: settings, namespace: demo}
+data: {colour: blue}
 ---
 apiVersion: apps/v1
 kind: StatefulSet
-metadata: {{name: db, namespace: demo}}
+metadata: {name: db, namespace: demo}
 spec:
   replicas: 2
   serviceName: db
   podManagementPolicy: Parallel
-  selector: {{matchLabels: {{app: db}}}}
+  selector: {matchLabels: {app: db}}
   template:
-    metadata: {{labels: {{app: db, tier: data}}}}
+    metadata: {labels: {app: db, tier: data}}
     spec:
       dnsPolicy: Default
       terminationGracePeriodSeconds: 1
-      volumes: [{{name: data, emptyDir: {{}}}}]
+      volumes: [{name: data, emptyDir: {}}]
       containers:
-        - {{name: web, image: '{HELPER}', imagePullPolicy: Never, args: [serve, '8080'], ports: [{{name: http, containerPort: 8080}}]}}
-        - {{name: postgres, image: '{HELPER}', imagePullPolicy: Never, args: [serve, '5432'], volumeMounts: [{{name: data, mountPath: /data}}]}}
-",
-        storage.display()
-    )
-}
+        - {name: web, image: 'localhost/helper:1', imagePullPolicy: Never, args: [serve, '8080'], ports: [{name: http, containerPort: 8080}]}
+        - {name: postgres, image: 'localhost/helper:1', imagePullPolicy: Never, args: [serve, '5432'], volumeMounts: [{name: data, mountPath: /data}]}
+";
 
 /// The manifests of the guide, with a receiver of messages in place of Slack, and our program in place of an image.
-fn guide(address: &str, port: u16) -> Vec<String> {
+fn manifests(address: &str, port: u16) -> Vec<String> {
     let text = std::fs::read_to_string(tests_folder("../docs/guides/hooks.md")).unwrap();
     let blocks = text.split("```yaml\n").skip(1).map(|block| block.split("```").next().unwrap());
     let local = |block: &str| {
@@ -172,53 +143,41 @@ fn receiver(address: &str) -> (u16, Received) {
 }
 
 struct Stage {
-    cluster: Cluster,
-    _user: User,
+    guide: Guide,
     messages: Arc<Mutex<Vec<(String, Value)>>>,
 }
 
 impl Stage {
     fn start() -> (Self, Vec<String>) {
-        let cluster = Cluster::with_node();
-        image::import(&cluster);
-        import_helper(&cluster);
-        let user = User::with_cluster(&cluster);
-        user.ok(&["install", "--image", image::IMAGE, "--image-pull-policy", "Never"]);
-        cluster.apply("apiVersion: v1\nkind: Namespace\nmetadata: {name: demo}\n");
+        let guide = Guide::start();
+        let cluster = &guide.cluster;
+        import_helper(cluster);
         let storage = cluster.state().unwrap().join("storage");
         std::fs::create_dir(&storage).unwrap();
-        cluster.apply(&surroundings(&storage));
+        guide.prepare(Backend::HostPath(storage.to_str().unwrap()));
+        cluster.apply(SURROUNDINGS);
         cluster.kubectl(&["-n", "demo", "rollout", "status", "statefulset/db", "--timeout=180s"]);
         let address = cluster.machine_address();
         let (port, messages) = receiver(&address);
-        (Self { cluster, _user: user, messages }, guide(&address, port))
+        (Self { guide, messages }, manifests(&address, port))
     }
 
-    /// Waits for the end of the only session of an invoker.
+    /// The session whose name begins so, once it has ended.
     fn ended(&self, kind: &str, begin: &str) -> Value {
         let start = Instant::now();
         loop {
-            let list: Value = serde_json::from_str(&self.cluster.kubectl(&["-n", "demo", "get", kind, "-o", "json"])).unwrap();
-            let own = list["items"].as_array().unwrap().iter().find(|item| item["metadata"]["name"].as_str().unwrap().starts_with(begin)).cloned();
+            let own = self.guide.list(kind).into_iter().find(|item| name(item).starts_with(begin));
             let phase = own.as_ref().and_then(|own| own["status"]["phase"].as_str()).unwrap_or_default();
             if matches!(phase, "Succeeded" | "Failed" | "Skipped" | "Invalid") {
                 return own.unwrap();
             }
-            assert!(start.elapsed() < Duration::from_secs(240), "{kind} {begin}… is {phase:?}\n{}", self.everything());
+            assert!(start.elapsed() < Duration::from_secs(240), "{kind} {begin}… is {phase:?}\n{}", self.guide.everything());
             std::thread::sleep(Duration::from_millis(500));
         }
     }
 
-    fn everything(&self) -> String {
-        let ask = |args: &[&str]| self.cluster.try_kubectl(args, "").unwrap_or_else(|error| error);
-        let kinds = "backupstorage,repository,backupconfiguration,backupsession,restoresession,job,pod";
-        let described = ask(&["-n", "demo", "describe", "backupsession,restoresession,bc"]);
-        let log = ask(&["-n", "kubestash", "logs", "deploy/kubestash-operator", "--tail=60"]);
-        format!("{}\n{described}\noperator:\n{log}", ask(&["get", kinds, "-A"]))
-    }
-
     fn noted(&self, pod: &str) -> Vec<String> {
-        let text = self.cluster.kubectl(&["-n", "demo", "exec", pod, "-c", "postgres", "--", "psql", "log"]);
+        let text = self.guide.cluster.kubectl(&["-n", "demo", "exec", pod, "-c", "postgres", "--", "psql", "log"]);
         text.lines().map(|line| line.trim_end().to_owned()).collect()
     }
 
@@ -239,14 +198,14 @@ fn name(session: &Value) -> &str {
 #[test]
 fn the_guide_and_a_hook_that_fails() {
     let (stage, manifests) = Stage::start();
-    let cluster = &stage.cluster;
+    let cluster = &stage.guide.cluster;
     for manifest in &manifests {
         cluster.apply(manifest);
     }
 
     // The backup of the guide.
     let session = stage.ended("backupsession", "cluster-backup-frequent-");
-    assert_eq!(session["status"]["phase"], "Succeeded", "{}", stage.everything());
+    assert_eq!(session["status"]["phase"], "Succeeded", "{}", stage.guide.everything());
     let succeeded = |names: &[&str]| json!(names.iter().map(|name| json!({"name": name, "phase": "Succeeded"})).collect::<Vec<_>>());
     assert_eq!(session["status"]["hooks"]["preHooks"], succeeded(&["checkpoint", "healthy", "announce"]));
     assert_eq!(session["status"]["hooks"]["postHooks"], succeeded(&["tell"]), "the alarm is for failures");
@@ -292,7 +251,7 @@ fn the_guide_and_a_hook_that_fails() {
         cluster.kubectl(&["-n", "demo", "get", "snapshots.storage.kubestash.com", "-l", "kubestash.com/repo-name=broken-repo", "-o", "name"]),
         ""
     );
-    assert!(!stage.everything().contains("XXXX"), "the path of the webhook is shown");
+    assert!(!stage.guide.everything().contains("XXXX"), "the path of the webhook is shown");
 
     // Hooks of a restore are the same.
     cluster.apply(
@@ -311,7 +270,7 @@ spec:
 ",
     );
     let session = stage.ended("restoresession", "back");
-    assert_eq!(session["status"]["phase"], "Succeeded", "{}", stage.everything());
+    assert_eq!(session["status"]["phase"], "Succeeded", "{}", stage.guide.everything());
     assert_eq!(session["status"]["hooks"], json!({"preHooks": succeeded(&["checkpoint"]), "postHooks": succeeded(&["tell"])}));
     assert_eq!(stage.noted("db-0").last().unwrap(), "-U postgres -c CHECKPOINT; -- restore: back");
     assert_eq!(stage.taken()[0].1["channel"], "general");
