@@ -8,7 +8,7 @@ use kube::{
     Api, Resource, ResourceExt as _,
     runtime::{
         Controller,
-        controller::{Action, Config},
+        controller::{self, Action, Config},
         reflector::{ObjectRef, Store},
         watcher,
     },
@@ -16,7 +16,7 @@ use kube::{
 use kubestash::api::{BackupConfiguration, BackupSession, BackupStorage, Repository, RestoreSession, Snapshot, labels};
 use serde::de::DeserializeOwned;
 
-use super::{Error, backup_session, configuration, context::Context, repository, restore_session, snapshot, storage};
+use super::{Error, backup_session, configuration, context::Context, metrics::Stores, repository, restore_session, snapshot, storage};
 
 /// Objects of a kind that are worked on at the same time. A session waits for its hooks, and should not make others wait.
 const CONCURRENCY: u16 = 16;
@@ -47,7 +47,14 @@ where
         .with_config(Config::default().concurrency(CONCURRENCY))
         .run(reconcile, failed, context)
         .for_each(|done| {
-            counted.metrics.count(done.is_ok());
+            let outcome = match &done {
+                Ok(_) => "ok",
+                Err(controller::Error::ReconcilerFailed(error, _)) => error.category(),
+                // What was to be looked at again is gone.
+                Err(controller::Error::ObjectNotFound(_)) => return std::future::ready(()),
+                Err(_) => "Watch",
+            };
+            counted.metrics.reconciled(&K::kind(&()), outcome);
             std::future::ready(())
         })
         .await;
@@ -64,8 +71,9 @@ where
 /// Runs all controllers.
 pub async fn run(context: Arc<Context>) {
     let client = context.client.clone();
-    let storages = {
+    let (storages, seen_storages) = {
         let controller = Controller::new(Api::<BackupStorage>::all(client.clone()), everything());
+        let seen = controller.store();
         // What a repository has grown to is told by its storage.
         let controller = controller.owns(Api::<Job>::all(client.clone()), ours()).watches(
             Api::<Repository>::all(client.clone()),
@@ -78,20 +86,22 @@ pub async fn run(context: Arc<Context>) {
                 })
             },
         );
-        drive(controller, storage::reconcile, Arc::clone(&context))
+        (drive(controller, storage::reconcile, Arc::clone(&context)), seen)
     };
-    let repositories = {
+    let (repositories, seen_repositories) = {
         let controller = Controller::new(Api::<Repository>::all(client.clone()), everything());
+        let seen = controller.store();
         let store = controller.store();
         let controller = controller.owns(Api::<Snapshot>::all(client.clone()), everything()).watches(
             Api::<BackupStorage>::all(client.clone()),
             everything(),
             move |storage: BackupStorage| picked(&store, |repository| storage::refers_to(repository, &storage)),
         );
-        drive(controller, repository::reconcile, Arc::clone(&context))
+        (drive(controller, repository::reconcile, Arc::clone(&context)), seen)
     };
-    let configurations = {
+    let (configurations, seen_configurations) = {
         let controller = Controller::new(Api::<BackupConfiguration>::all(client.clone()), everything());
+        let seen = controller.store();
         let (by_storage, by_repository) = (controller.store(), controller.store());
         let controller = controller
             .owns(Api::<CronJob>::all(client.clone()), ours())
@@ -103,10 +113,11 @@ pub async fn run(context: Arc<Context>) {
                     configuration.namespace() == namespace && names.into_iter().any(|info| info.name == name)
                 })
             });
-        drive(controller, configuration::reconcile, Arc::clone(&context))
+        (drive(controller, configuration::reconcile, Arc::clone(&context)), seen)
     };
-    let sessions = {
+    let (sessions, seen_sessions) = {
         let controller = Controller::new(Api::<BackupSession>::all(client.clone()), everything());
+        let seen = controller.store();
         let controller = controller.owns(Api::<Job>::all(client.clone()), ours()).watches(
             Api::<Snapshot>::all(client.clone()),
             everything(),
@@ -115,16 +126,26 @@ pub async fn run(context: Arc<Context>) {
                 snapshot.spec.backup_session.map(|name| ObjectRef::new(&name).within(&namespace))
             },
         );
-        drive(controller, backup_session::reconcile, Arc::clone(&context))
+        (drive(controller, backup_session::reconcile, Arc::clone(&context)), seen)
     };
-    let snapshots = {
+    let (snapshots, seen_snapshots) = {
         let controller = Controller::new(Api::<Snapshot>::all(client.clone()), everything());
-        drive(controller, snapshot::reconcile, Arc::clone(&context))
+        let seen = controller.store();
+        (drive(controller, snapshot::reconcile, Arc::clone(&context)), seen)
     };
-    let restores = {
+    let (restores, seen_restores) = {
         let controller = Controller::new(Api::<RestoreSession>::all(client.clone()), everything());
+        let seen = controller.store();
         let controller = controller.owns(Api::<Job>::all(client.clone()), ours());
-        drive(controller, restore_session::reconcile, Arc::clone(&context))
+        (drive(controller, restore_session::reconcile, Arc::clone(&context)), seen)
     };
+    context.metrics.watch(Stores {
+        storages: seen_storages,
+        repositories: seen_repositories,
+        configurations: seen_configurations,
+        sessions: seen_sessions,
+        snapshots: seen_snapshots,
+        restores: seen_restores,
+    });
     futures::join!(storages, repositories, configurations, sessions, snapshots, restores);
 }

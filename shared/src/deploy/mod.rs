@@ -2,6 +2,7 @@
 
 pub mod addon;
 mod crds;
+pub mod metrics;
 pub mod operator;
 pub mod rbac;
 pub mod webhook;
@@ -72,7 +73,7 @@ pub fn objects(settings: &Settings) -> Vec<Value> {
     [operator::workload(settings), rbac::roles(settings), webhook::webhook(settings), addon::catalogue(settings)].concat()
 }
 
-/// All files of the folder `deploy` that are made from the code: `crds/<plural>.<group>.yaml`, and what runs.
+/// All files that are made from the code: `crds/<plural>.<group>.yaml` of the folder `deploy`, what runs, and the list of metrics beside it.
 ///
 /// # Errors
 /// None that our own types cause; the signature follows the writer of YAML.
@@ -87,5 +88,6 @@ pub fn files() -> Result<Vec<DeployFile>, ObjectError> {
     all.push(DeployFile::of("rbac.yaml".to_owned(), &rbac::roles(&settings))?);
     all.push(DeployFile::of("webhook.yaml".to_owned(), &webhook::webhook(&settings))?);
     all.push(DeployFile::of("addons.yaml".to_owned(), &addon::catalogue(&settings))?);
+    all.push(DeployFile { path: "../docs/reference/metrics.md".to_owned(), text: metrics::reference().into_bytes() });
     Ok(all)
 }

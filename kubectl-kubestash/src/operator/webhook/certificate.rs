@@ -35,7 +35,7 @@ pub struct Held {
     pub certificate: String,
     /// Its key.
     pub key: String,
-    /// From when on it is valid.
+    /// When it was made; it is valid a little longer, for clocks that are behind.
     pub not_before: Timestamp,
     /// Until when.
     pub not_after: Timestamp,
@@ -58,8 +58,8 @@ pub fn decide(held: Option<&Held>, hosts: &[String], now: Timestamp) -> Move {
     if let Some(missing) = hosts.iter().find(|host| !held.hosts.contains(host)) {
         return Move::Renew(format!("it is not for {missing}"));
     }
-    if now < held.not_before {
-        return Move::Renew(format!("it is valid only from {} on", held.not_before));
+    if now + SKEW < held.not_before {
+        return Move::Renew(format!("it was made at {}, which is not yet", held.not_before));
     }
     let whole = held.not_after.duration_since(held.not_before);
     if held.not_after.duration_since(now) * 3 <= whole {
@@ -107,11 +107,11 @@ impl Held {
     /// # Errors
     /// Names that a certificate cannot hold.
     pub fn new(hosts: &[String], before: Option<&Self>, validity: SignedDuration, now: Timestamp) -> Result<Self, rcgen::Error> {
-        let (not_before, not_after) = (now - SKEW, now + validity);
+        let (not_before, not_after) = (now, now + validity);
         let dated = |mut params: CertificateParams| {
             // The library's type of a time has no name here, but it can be counted on from one that it makes.
             let after_epoch = |time: Timestamp| Duration::from_secs(u64::try_from(time.as_second()).unwrap_or(0));
-            params.not_before = rcgen::date_time_ymd(1970, 1, 1) + after_epoch(not_before);
+            params.not_before = rcgen::date_time_ymd(1970, 1, 1) + after_epoch(not_before - SKEW);
             params.not_after = rcgen::date_time_ymd(1970, 1, 1) + after_epoch(not_after);
             params
         };
@@ -182,7 +182,7 @@ mod tests {
             (Some(&held), &hosts(), "2026-03-01T00:00:00Z", ""),
             (Some(&held), &hosts(), "2026-03-02T00:00:00Z", "it ends at 2026-04-01T00:00:00Z"),
             (Some(&held), &hosts(), "2026-05-01T00:00:00Z", "it ends at 2026-04-01T00:00:00Z"),
-            (Some(&held), &hosts(), "2025-12-31T00:00:00Z", "it is valid only from 2026-01-01T00:00:00Z on"),
+            (Some(&held), &hosts(), "2025-12-31T00:00:00Z", "it was made at 2026-01-01T00:00:00Z, which is not yet"),
             (Some(&held), &others, "2026-01-02T00:00:00Z", "it is not for kubestash-operator.other.svc"),
         ];
         for (held, hosts, now, wanted) in rows {
