@@ -87,7 +87,8 @@ pub async fn run(args: &KeyArgs, context: &CliContext) -> anyhow::Result<u8> {
         }
         KeyCommand::Change { new_password_file } => {
             let password = new_password(new_password_file, context)?;
-            let (old, new) = open.repository.change_key(&password, KeyCost::default(), Timestamp::now()).await.context("cannot change the password")?;
+            let (old, new) =
+                open.repository.change_key(&password, KeyCost::default(), Timestamp::now()).await.context("cannot change the password")?;
             print_bytes(format!("{new}\n").as_bytes())?;
             context.note(&format!("The old password (key {old}) opens the repository no more. Keep a copy of the new one somewhere else."));
         }

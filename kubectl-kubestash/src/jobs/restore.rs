@@ -95,7 +95,8 @@ async fn restore(args: &RestoreArgs, cluster: &Cluster, session: &RestoreSession
     let target = Target::open(&client, repository, secret.as_ref()).await?;
     let id: SnapshotId = snapshot.spec.snapshot_id.parse().with_context(|| format!("Snapshot {place}/{} has no id of ours", args.snapshot))?;
     let root = target.data.snapshot(id).await?;
-    let root = root.with_context(|| format!("the repository holds no data of Snapshot {place}/{}; it was removed, or its backup failed", args.snapshot))?;
+    let root =
+        root.with_context(|| format!("the repository holds no data of Snapshot {place}/{}; it was removed, or its backup failed", args.snapshot))?;
     let same_cluster = cluster.identity().await?.uid == root.cluster.uid;
     let stored = target.data.open_snapshot(&root).await?;
     let discovery = cluster.discover().await?;

@@ -83,7 +83,12 @@ const YES: &str = "1 for the phase it is in, 0 for the others";
 /// All metrics, in the order in which they are shown.
 pub const METRICS: [Metric; 40] = [
     gauge("core_kubestash_com_backupconfiguration_created", TIME, labels!(CONFIGURATION), "When the BackupConfiguration was made"),
-    gauge("core_kubestash_com_backupconfiguration_info", ONE, labels!(CONFIGURATION, "phase", "paused"), "What there is to know of the BackupConfiguration"),
+    gauge(
+        "core_kubestash_com_backupconfiguration_info",
+        ONE,
+        labels!(CONFIGURATION, "phase", "paused"),
+        "What there is to know of the BackupConfiguration",
+    ),
     gauge(
         "core_kubestash_com_backupconfiguration_sessions",
         ONE,
@@ -91,7 +96,12 @@ pub const METRICS: [Metric; 40] = [
         "One for each session of the BackupConfiguration",
     ),
     gauge("core_kubestash_com_backupconfiguration_phase", YES, labels!(CONFIGURATION, "phase"), "Phase of the BackupConfiguration"),
-    gauge("core_kubestash_com_backupconfiguration_conditions", ONE, labels!(CONFIGURATION, "condition", "status"), "Conditions of the BackupConfiguration"),
+    gauge(
+        "core_kubestash_com_backupconfiguration_conditions",
+        ONE,
+        labels!(CONFIGURATION, "condition", "status"),
+        "Conditions of the BackupConfiguration",
+    ),
     gauge("core_kubestash_com_backupsession_created", TIME, labels!(SESSION), "When the BackupSession was made"),
     gauge("core_kubestash_com_backupsession_info", ONE, labels!(SESSION, "session", "phase"), "What there is to know of the BackupSession"),
     gauge(
@@ -115,7 +125,12 @@ pub const METRICS: [Metric; 40] = [
     gauge("core_kubestash_com_restoresession_component_count_total", "components", labels!(OTHER), "Components that the RestoreSession restores"),
     gauge("core_kubestash_com_restoresession_conditions", ONE, labels!(OTHER, "condition", "status"), "Conditions of the RestoreSession"),
     gauge("storage_kubestash_com_backupstorage_created", TIME, labels!(STORAGE), "When the BackupStorage was made"),
-    gauge("storage_kubestash_com_backupstorage_info", ONE, labels!(STORAGE, "provider", "default", "phase"), "What there is to know of the BackupStorage"),
+    gauge(
+        "storage_kubestash_com_backupstorage_info",
+        ONE,
+        labels!(STORAGE, "provider", "default", "phase"),
+        "What there is to know of the BackupStorage",
+    ),
     gauge("storage_kubestash_com_backupstorage_phase", YES, labels!(STORAGE, "phase"), "Phase of the BackupStorage"),
     gauge("storage_kubestash_com_backupstorage_size_bytes", "bytes", labels!(STORAGE), "What all repositories of the BackupStorage hold"),
     gauge(
@@ -146,7 +161,12 @@ pub const METRICS: [Metric; 40] = [
     gauge("storage_kubestash_com_snapshot_conditions", ONE, labels!(OTHER, "condition", "status"), "Conditions of the Snapshot"),
     counter("kubestash_reconciliations_total", &["kind", "outcome"], "Reconciliations; the outcome is ok or the category of the error"),
     counter("kubestash_admission_reviews_total", &["kind", "outcome"], "Objects that the webhook looked at: allowed, refused or failed"),
-    gauge("kubestash_webhook_certificate_expiry_seconds", TIME, &[], "When the webhook's certificate ends; it is renewed when a third of its time is left"),
+    gauge(
+        "kubestash_webhook_certificate_expiry_seconds",
+        TIME,
+        &[],
+        "When the webhook's certificate ends; it is renewed when a third of its time is left",
+    ),
 ];
 
 /// The page of the reference.

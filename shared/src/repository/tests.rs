@@ -156,7 +156,7 @@ async fn passwords_open_what_they_should() {
     assert!(matches!(repository.remove_key(&full.id).await, Err(RepositoryError::LastKey { .. })));
     let other = keys.iter().find(|key| key.access == Access::General).unwrap();
     let newer = Password::new("a newer general one".to_owned());
-    let changed = Repository::open(store.clone(), &general).await.unwrap().change_key(&newer, KeyCost::cheap(), Timestamp::UNIX_EPOCH).await.unwrap();
+    let changed = Repository::open(store.clone(), &general).await.unwrap().change_key(&newer, KeyCost::CHEAP, Timestamp::UNIX_EPOCH).await.unwrap();
     assert_eq!(changed.0, other.id);
     assert!(Repository::open(store.clone(), &general).await.is_err());
     assert_eq!(Repository::open(store.clone(), &newer).await.unwrap().access(), Access::General);

@@ -75,9 +75,11 @@ impl Metrics {
         let mut all: Vec<Sample> = self.stores.get().map(resources::samples).unwrap_or_default();
         for (name, counts) in [("kubestash_reconciliations_total", &self.reconciled), ("kubestash_admission_reviews_total", &self.reviewed)] {
             let counts = counts.lock().unwrap_or_else(PoisonError::into_inner);
-            all.extend(counts.iter().map(|((kind, outcome), count)| {
-                Sample::new(name, [("kind", kind.clone()), ("outcome", (*outcome).to_owned())], *count as f64)
-            }));
+            all.extend(
+                counts
+                    .iter()
+                    .map(|((kind, outcome), count)| Sample::new(name, [("kind", kind.clone()), ("outcome", (*outcome).to_owned())], *count as f64)),
+            );
         }
         let until = *self.certificate.lock().unwrap_or_else(PoisonError::into_inner);
         all.extend(until.map(|until| Sample::new("kubestash_webhook_certificate_expiry_seconds", [], until.as_second() as f64)));
