@@ -10,7 +10,7 @@ use super::{
 use crate::store::Traffic;
 
 async fn stored() -> (Store, Root, Cluster) {
-    let store = Store::memory();
+    let store = Store::plain_memory();
     let repository = new_repository(&store).await;
     let first = back_up(&repository, &cluster(200, 0), None, info("one", 1)).await.unwrap();
     let root = back_up(&repository, &cluster(210, 0), Some(first), info("two", 2)).await.unwrap();

@@ -26,7 +26,7 @@ async fn opened(store: &Store) -> (Repository, Snapshot, Traffic) {
 
 #[tokio::test]
 async fn a_snapshot_behind_many_others_opens_with_few_requests() {
-    let store = Store::memory();
+    let store = Store::plain_memory();
     let repository = new_repository(&store).await;
     let (mut parent, mut most) = (None, 0);
     let mut catalog = 0;
@@ -53,7 +53,7 @@ async fn a_snapshot_behind_many_others_opens_with_few_requests() {
 
 #[tokio::test]
 async fn packs_that_were_written_anew_are_found_by_the_index() {
-    let store = Store::memory();
+    let store = Store::plain_memory();
     let repository = new_repository(&store).await;
     let mut parent: Option<Root> = None;
     for number in 0..16_u32 {

@@ -104,10 +104,15 @@ impl Store {
 
     /// A store that lives as long as its last clone.
     pub fn memory() -> Self {
-        let store = Self { conditions: create::Conditions::kept(), ..Self::new(Arc::new(object_store::memory::InMemory::new()), "", "memory") };
+        let store = Self::plain_memory();
         #[cfg(test)]
         let store = faults::unnoticed(store);
         store
+    }
+
+    /// The same for tests that count requests.
+    pub(crate) fn plain_memory() -> Self {
+        Self { conditions: create::Conditions::kept(), ..Self::new(Arc::new(object_store::memory::InMemory::new()), "", "memory") }
     }
 
     /// A folder. It is created when `create` is set, and must exist otherwise.

@@ -257,7 +257,7 @@ mod tests {
     use crate::store::Created;
 
     fn only(change: impl Fn(&mut Rates)) -> (Store, Chaos) {
-        let (store, chaos) = Store::memory().chaotic(7);
+        let (store, chaos) = Store::plain_memory().chaotic(7);
         let mut rates = Rates::default();
         change(&mut rates);
         chaos.set(rates);
