@@ -47,12 +47,14 @@ int main(int count, char **words) {
         while (log && fgets(line, sizeof line, log)) fputs(line, stdout);
         return 0;
     }
-    FILE *log = fopen("/data/log", "a");
     for (int at = 1; at < count; at++) {
         if (strstr(words[at], "missing")) {
             fprintf(stderr, "ERROR: relation \"missing\"\n  does not exist\n");
             return 3;
         }
+    }
+    FILE *log = fopen("/data/log", "a");
+    for (int at = 1; at < count; at++) {
         if (log) fprintf(log, "%s ", words[at]);
         printf("%s ", words[at]);
     }
