@@ -1,3 +1,4 @@
+use proptest::strategy::Strategy as _;
 use serde_json::{Value, json};
 
 use super::*;
@@ -132,4 +133,25 @@ fn hostile_templates_end() {
     let replaced = "{{ $x := \"aaaaaaaaaaaaaaaa\" }}".to_owned() + &"{{ $x = replace \"a\" $x $x }}".repeat(40);
     assert!(render(&replaced, &data()).is_err());
     assert!(render(&"x".repeat(MAX_TEMPLATE + 1), &data()).is_err());
+}
+
+proptest::proptest! {
+    #[test]
+    fn whatever_is_written_is_rendered_or_refused(
+        words in proptest::collection::vec(
+            proptest::prop_oneof![
+                proptest::sample::select(vec![
+                    "{{", "}}", "{{-", "-}}", " ", "if ", "else", "end", ".Name", ".Status", "$x", ":=", "=", "|", "(", ")", "\"", "`", "/*", "*/", "printf",
+                    "\"%s%5d\"", "dict", "list", "1", "-2.5", "toJson", "eq", "and", "\\", "\n", "é", "nil",
+                ]).prop_map(str::to_owned),
+                "\\PC{0,3}",
+            ],
+            0..40,
+        )
+    ) {
+        let text = words.concat();
+        if let Err(error) = render(&text, &data()) {
+            proptest::prop_assert!(error.line >= 1 && !error.reason.is_empty());
+        }
+    }
 }
