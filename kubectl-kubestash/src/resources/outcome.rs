@@ -9,12 +9,24 @@ pub fn one_line(error: &anyhow::Error) -> String {
     let mut parts: Vec<String> = Vec::new();
     for cause in error.chain() {
         let text = cause.downcast_ref::<kube::Error>().map_or_else(|| cause.to_string(), super::said).replace('\n', " ");
+        let text = without_time(&text);
         // Some causes repeat what they were caused by.
         if !parts.iter().any(|part| part.contains(&text)) {
             parts.push(text);
         }
     }
     parts.join(": ")
+}
+
+/// A store's error without how long it took: the same failure shall be the same text, or every look would change a status, and every change of
+/// a status would be a reason to look.
+fn without_time(text: &str) -> String {
+    let parts = text.split_once(" - ").filter(|(head, _)| head.contains("Error performing "));
+    let found = parts.and_then(|(head, cause)| Some((head.rsplit_once(" in ")?, cause)));
+    match found {
+        Some(((what, time), cause)) if time.starts_with(|first: char| first.is_ascii_digit()) => format!("{what}: {cause}"),
+        _ => text.to_owned(),
+    }
 }
 
 /// `BackendInitialized`.
@@ -86,4 +98,20 @@ pub fn to_yaml(object: &impl serde::Serialize) -> Result<Vec<u8>, RepositoryErro
     let mut out = Vec::new();
     yaml::write_value(&value, &mut out).map_err(|error| machine(error.to_string()))?;
     Ok(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_failure_is_the_same_text() {
+        let short = "Error performing GET http://x:1/b: HTTP error: connection refused";
+        for time in ["12.3ms", "1.5s", "10s, after 2 retries, max_retries: 2, retry_timeout: 10s "] {
+            assert_eq!(without_time(&format!("Error performing GET http://x:1/b in {time} - HTTP error: connection refused")), short);
+        }
+        for other in ["no folder in sight - after all", "in 5 steps - or more", ""] {
+            assert_eq!(without_time(other), other);
+        }
+    }
 }
