@@ -223,7 +223,7 @@ spec:
 pub const RESOURCES: &str = "
 apiVersion: v1
 kind: Namespace
-metadata: {name: demo-a, labels: {app: my-app}}
+metadata: {name: demo-a}
 ---
 apiVersion: v1
 kind: Namespace

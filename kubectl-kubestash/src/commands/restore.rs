@@ -227,7 +227,10 @@ fn show_plan(plan: &Plan, args: &RestoreArgs, context: &CliContext) -> anyhow::R
         .counts()
         .into_iter()
         .map(|((action, reason), number)| vec![action_name(action).to_owned(), number.to_string(), reason.text().to_owned()]);
-    let rows: Vec<Vec<String>> = counts.collect();
+    let bare = plan.bare_namespaces.len();
+    let bare =
+        (bare > 0).then(|| vec!["create".to_owned(), bare.to_string(), "namespaces that the snapshot does not hold, without labels".to_owned()]);
+    let rows: Vec<Vec<String>> = bare.into_iter().chain(counts).collect();
     if rows.is_empty() {
         return Ok(());
     }

@@ -4,10 +4,10 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kubestash::{
     api::{
-        COMPONENT, Component, ComponentPhase, Condition, Driver, KStashStats, MAX_NOT_READ, NATIVE_PATH, NotRead, Snapshot, conditions,
-        conditions::reason, format_size, go_duration, set_condition,
+        COMPONENT, Component, ComponentPhase, Condition, Driver, KStashStats, NATIVE_PATH, Snapshot, conditions, conditions::reason, format_size,
+        go_duration, kstash_component, set_condition,
     },
-    repository::{KindOutcome, Root},
+    repository::Root,
 };
 
 /// A component of our driver, which is in a phase.
@@ -29,27 +29,7 @@ pub fn failed(error: &str, milliseconds: u64) -> Component {
 
 /// One that stands in the repository, which holds so many bytes in all.
 pub fn succeeded(root: &Root, repository_bytes: u64) -> Component {
-    let stats = root.stats;
-    let kinds = root.kinds.iter().filter(|kind| matches!(kind.outcome, KindOutcome::Read { objects, .. } if objects > 0)).count();
-    let not_read = crate::commands::gaps(root).into_iter().take(MAX_NOT_READ).map(|(resource, reason)| NotRead { resource, reason });
-    Component {
-        size: Some(format_size(repository_bytes)),
-        duration: Some(go_duration(root.duration_ms)),
-        integrity: Some(true),
-        kstash_stats: Some(KStashStats {
-            objects: Some(number(stats.objects)),
-            new: Some(number(stats.new)),
-            changed: Some(number(stats.changed)),
-            unchanged: Some(number(stats.unchanged)),
-            removed: None,
-            kinds: i64::try_from(kinds).ok(),
-            not_read: not_read.collect(),
-            stored_bytes: Some(number(stats.stored_bytes)),
-            logical_bytes: Some(number(stats.logical_bytes)),
-            resource_version: root.resource_version.clone(),
-        }),
-        ..component(ComponentPhase::Succeeded)
-    }
+    Component { size: Some(format_size(repository_bytes)), ..kstash_component(root) }
 }
 
 fn number(count: u64) -> i64 {

@@ -17,7 +17,7 @@ use kubestash::{
     repository::{
         RepositoryError, SnapshotId,
         prune::PruneOptions,
-        retention::{Candidate, Counts, FailedCounts, PolicyOptions, RetentionPolicySpec, State, apply_policy},
+        retention::{Candidate, PolicyOptions, State, apply_policy},
     },
 };
 use serde_json::json;
@@ -134,7 +134,7 @@ fn superfluous<'a>(
     let known: Vec<(&Snapshot, Candidate)> = snapshots.iter().filter_map(|snapshot| Some((snapshot, candidate(snapshot)?))).collect();
     let own = known.iter().find(|(snapshot, _)| snapshot.spec.backup_session.as_deref() == Some(current)).map(|(_, candidate)| candidate.id);
     let candidates: Vec<Candidate> = known.iter().map(|(_, candidate)| candidate.clone()).collect();
-    let reasons = apply_policy(&spec(policy), &candidates, PolicyOptions { current: own, keep_newest }, now)?;
+    let reasons = apply_policy(&policy.spec.rules(), &candidates, PolicyOptions { current: own, keep_newest }, now)?;
     Ok(known.into_iter().zip(reasons).filter(|(_, reasons)| reasons.is_empty()).map(|((snapshot, _), _)| snapshot).collect())
 }
 
@@ -147,19 +147,4 @@ fn candidate(snapshot: &Snapshot) -> Option<Candidate> {
     };
     let time = status.snapshot_time.as_ref().or(snapshot.metadata.creation_timestamp.as_ref())?.0;
     Some(Candidate { id: snapshot.spec.snapshot_id.parse().ok()?, time, tags: Vec::new(), state })
-}
-
-fn spec(policy: &RetentionPolicy) -> RetentionPolicySpec {
-    RetentionPolicySpec {
-        max_retention_period: policy.spec.max_retention_period.clone().filter(|period| !period.trim().is_empty()),
-        successful_snapshots: policy.spec.successful_snapshots.as_ref().map(|counts| Counts {
-            last: counts.last,
-            hourly: counts.hourly,
-            daily: counts.daily,
-            weekly: counts.weekly,
-            monthly: counts.monthly,
-            yearly: counts.yearly,
-        }),
-        failed_snapshots: FailedCounts { last: policy.spec.failed_snapshots.as_ref().map_or(Some(1), |failed| failed.last.or(Some(1))) },
-    }
 }

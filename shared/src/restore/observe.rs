@@ -73,7 +73,8 @@ pub async fn observe(source: &Source, selection: &Selection, cluster: &Cluster, 
     candidates.extend(extra.into_iter().map(|candidate| Candidate { needed: true, ..candidate }));
 
     let live = live(&candidates, &served, cluster).await?;
-    let mut observed = Observed { candidates, live, served };
+    let unknown_namespaces = unknown_namespaces(source, &candidates, cluster, &served).await?;
+    let mut observed = Observed { candidates, live, served, unknown_namespaces };
     // What is only needed, and is there, is none of the plan's business.
     let there: HashSet<ObjectId> = observed.live.iter().filter(|(_, live)| !live.deleting).map(|(id, _)| id.clone()).collect();
     observed.candidates.retain(|candidate| !candidate.needed || !there.contains(&candidate.id));
@@ -133,6 +134,32 @@ fn needed(source: &Source, candidates: &[Candidate], served: &Served) -> Vec<Ite
             wanted && !selected.contains(&item.id)
         })
         .collect()
+}
+
+/// Namespaces of a snapshot's candidates that it does not hold, as when a backup chose by labels, and that the cluster lacks as well. A file of
+/// manifests means what it says: there the person is told what is missing.
+async fn unknown_namespaces(source: &Source, candidates: &[Candidate], cluster: &Cluster, served: &Served) -> Result<BTreeSet<String>, ObserveError> {
+    let kind = GroupResource::new("", "namespaces");
+    let Some(info) = served.kinds().find(|info| info.group_resource() == kind).cloned() else { return Ok(BTreeSet::new()) };
+    if !matches!(source, Source::Snapshot(_)) {
+        return Ok(BTreeSet::new());
+    }
+    let known: HashSet<&str> = candidates.iter().filter(|candidate| candidate.id.kind == kind).map(|candidate| candidate.id.name.as_str()).collect();
+    let names: BTreeSet<&str> =
+        candidates.iter().filter_map(|candidate| candidate.id.namespace.as_deref()).filter(|name| !known.contains(name)).collect();
+    let looked = stream::iter(names).map(|name| {
+        let (info, id) = (info.clone(), ObjectId { kind: kind.clone(), namespace: None, name: name.to_owned() });
+        async move {
+            match api::call(cluster, Call::get(api::object(&info, &id))).await {
+                Err(error) if error.status() == 404 => Ok(Some(id.name)),
+                // Who may not look at namespaces cannot make them either: the objects themselves will tell.
+                Err(error) if error.status() == 403 => Ok(None),
+                Err(source) => Err(ObserveError::Cluster { what: id.to_string(), source }),
+                Ok(_) => Ok(None),
+            }
+        }
+    });
+    Ok(looked.buffer_unordered(PARALLEL).try_collect::<Vec<_>>().await?.into_iter().flatten().collect())
 }
 
 /// Asks the cluster for candidates and for the owners of candidates.
@@ -258,7 +285,7 @@ fn metadata(object: &Value) -> LiveObject {
 
 /// Loads both manifests of objects that are there in another version.
 async fn compare_contents(observed: &mut Observed, source: &Source, cluster: &Cluster) -> Result<(), ObserveError> {
-    let Observed { candidates, live, served } = observed;
+    let Observed { candidates, live, served, .. } = observed;
     let kinds: Arc<HashMap<GroupResource, KindInfo>> = Arc::new(served.kinds().map(|info| (info.group_resource(), info.clone())).collect());
     let differing: Vec<(usize, usize, ObjectId, KindInfo, bool)> = candidates
         .iter()

@@ -1,14 +1,18 @@
-//! Waiting until new definitions are served.
+//! What must be there before waves begin: namespaces that nobody holds, and definitions that are served.
 //!
 //! Discovery follows seconds later, but nothing here needs it: an established kind takes requests. With several API servers one may
 //! know a kind before the other; creating objects is retried for that.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::PoisonError,
+    time::{Duration, Instant},
+};
 
 use futures::{StreamExt as _, stream};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::Run;
+use super::{Mode, Run};
+use crate::cluster::Method;
 use crate::restore::{
     api::{self, Call},
     order::Stage,
@@ -33,6 +37,45 @@ pub async fn definitions(run: &Run) {
         if let Err(why) = outcome {
             run.breaks(step);
             run.report(|report| report.warn(step, [format!("not served: {why}")]));
+        }
+    }
+}
+
+/// Makes the namespaces that the plan wants bare; what cannot be made is reported, and what would live in it is not attempted.
+pub async fn namespaces(run: &Run) {
+    if run.mode != Mode::Write {
+        return;
+    }
+    for name in &run.plan.bare_namespaces {
+        if run.stopped() {
+            return;
+        }
+        match make_namespace(run, name).await {
+            Ok(true) => run.report(|report| {
+                report.created += 1;
+                report.warnings.push(format!("namespaces/{name}: the snapshot does not hold it; it was made without labels and annotations"));
+            }),
+            Ok(false) => {}
+            Err(why) => {
+                run.broken.lock().unwrap_or_else(PoisonError::into_inner).namespaces.insert(name.clone());
+                run.report(|report| report.warnings.push(format!("namespaces/{name}: cannot be made: {why}")));
+            }
+        }
+    }
+}
+
+/// Whether it was made, or was there already.
+async fn make_namespace(run: &Run, name: &str) -> Result<bool, String> {
+    let end = Instant::now() + run.patience.retry;
+    let body = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}).to_string().into_bytes();
+    loop {
+        run.report(|report| report.write_requests += 1);
+        let call = Call { method: Method::Post, path: "/api/v1/namespaces".to_owned(), body: body.clone(), metadata_only: false };
+        match api::call(&run.cluster, call).await {
+            Ok(_) => return Ok(true),
+            Err(error) if error.status() == 409 => return Ok(false),
+            Err(error) if error.is_passing() && Instant::now() < end && !run.stopped() => tokio::time::sleep(PAUSE).await,
+            Err(error) => return Err(error.to_string()),
         }
     }
 }

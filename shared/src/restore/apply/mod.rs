@@ -112,6 +112,7 @@ pub async fn apply(
     progress.total.store(plan.steps().count() as u64, Ordering::Relaxed);
     let mut coming = Promised::default();
     plan.steps().filter(|step| step.action == Action::Create).for_each(|step| coming.add(step));
+    coming.namespaces.extend(plan.bare_namespaces.iter().cloned());
     let report = Mutex::new(Report { dry_run: mode == Mode::ServerDryRun, ..Report::default() });
     let run = Arc::new(Run {
         cluster,
@@ -127,6 +128,7 @@ pub async fn apply(
         coming,
         broken: Mutex::default(),
     });
+    gates::namespaces(&run).await;
     let mut awaited = false;
     for (number, wave) in plan.waves.iter().enumerate() {
         // Definitions become served while other waves run; only their objects have to wait.

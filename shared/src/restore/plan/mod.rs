@@ -2,7 +2,7 @@
 
 mod decide;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -130,6 +130,8 @@ pub struct Observed {
     pub live: HashMap<ObjectId, LiveObject>,
     /// What the cluster serves.
     pub served: Served,
+    /// Namespaces of candidates that neither the source nor the cluster has.
+    pub unknown_namespaces: BTreeSet<String>,
 }
 
 /// What is done to one object.
@@ -209,6 +211,9 @@ pub struct Wave {
 pub struct Plan {
     /// Options it was made with; execution follows them.
     pub options: Options,
+    /// Namespaces to make before all else: the source does not hold them, so they come without labels and annotations.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub bare_namespaces: Vec<String>,
     /// Waves, one after the other.
     pub waves: Vec<Wave>,
 }
@@ -269,13 +274,16 @@ pub fn plan(observed: &Observed, options: &Options) -> Plan {
         }
     }
 
+    // Only where something is going to live in them.
+    let inhabited = steps.iter().filter(|step| step.action == Action::Create).filter_map(|step| step.namespace.clone());
+    let bare_namespaces: BTreeSet<String> = inhabited.filter(|namespace| observed.unknown_namespaces.contains(namespace)).collect();
     let stages: Vec<Stage> = steps.iter().map(|step| Stage::of(&step.kind.group_resource())).collect();
     let mut waves: BTreeMap<Place, Vec<Step>> = BTreeMap::new();
     for (step, place) in steps.into_iter().zip(place(&stages, &above)) {
         waves.entry(place).or_default().push(step);
     }
     let waves = waves.into_iter().map(|(place, steps)| Wave { stage: place.stage, depth: place.depth, steps }).collect();
-    Plan { options: options.clone(), waves }
+    Plan { options: options.clone(), bare_namespaces: bare_namespaces.into_iter().collect(), waves }
 }
 
 /// Identities of the definitions among candidates, by the kind they define.

@@ -73,7 +73,7 @@ fn observe(candidates: Vec<Candidate>, live: Vec<(ObjectId, LiveObject)>) -> Obs
     ] {
         served.add(kind(text), vec!["v1".into()]);
     }
-    Observed { candidates, live: live.into_iter().collect(), served }
+    Observed { candidates, live: live.into_iter().collect(), served, unknown_namespaces: BTreeSet::new() }
 }
 
 fn decided(observed: &Observed, options: &Options) -> Vec<(String, Action, Reason)> {
@@ -228,4 +228,15 @@ fn a_plan_survives_json() {
     assert_eq!(serde_json::from_str::<Plan>(&text).unwrap(), planned);
     assert!(planned.changes_anything());
     assert_eq!(planned.counts(), [((Action::Create, Reason::Missing), 2)].into());
+}
+
+#[test]
+fn a_namespace_that_nobody_has_is_made_bare_for_those_who_will_live_in_it() {
+    let mut observed = observe(vec![make("configmaps", "a")], vec![]);
+    observed.unknown_namespaces.extend(["demo".to_owned(), "empty".to_owned()]);
+    let made = plan(&observed, &Options::default());
+    assert_eq!(made.bare_namespaces, ["demo"]);
+    assert!(made.changes_anything());
+    let there = observe(vec![make("configmaps", "a")], vec![]);
+    assert!(plan(&there, &Options::default()).bare_namespaces.is_empty());
 }
