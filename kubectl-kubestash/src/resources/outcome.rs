@@ -1,7 +1,10 @@
 //! What became of preparing storages and repositories, as their conditions tell it.
 
 use kube::ResourceExt as _;
-use kubestash::api::{BackupStorage, Condition, Repository, RepositoryEntry, TypedObjectReference, conditions, conditions::reason, set_condition};
+use kubestash::api::{
+    BackupSessionStatus, BackupStorage, Condition, Repository, RepositoryEntry, Snapshot, TypedObjectReference, conditions, conditions::reason,
+    set_condition,
+};
 use kubestash::{object::yaml, repository::RepositoryError};
 
 /// A failure in one line: everything that led to it. Errors hold no values of Secrets.
@@ -27,6 +30,19 @@ fn without_time(text: &str) -> String {
         Some(((what, time), cause)) if time.starts_with(|first: char| first.is_ascii_digit()) => format!("{what}: {cause}"),
         _ => text.to_owned(),
     }
+}
+
+/// Why a session failed, and what its Snapshots say about it.
+pub fn backup_failure(status: &BackupSessionStatus, snapshots: &[Snapshot]) -> String {
+    let mut why = vec![status.failure().unwrap_or_else(|| "no reason is known".to_owned())];
+    let error = |snapshot: &Snapshot| snapshot.status.as_ref()?.components.values().find_map(|component| component.error.clone());
+    for error in snapshots.iter().filter_map(error) {
+        // The operator tells what it knows itself in both places.
+        if !why.contains(&error) {
+            why.push(error);
+        }
+    }
+    why.join("; ")
 }
 
 /// `BackendInitialized`.

@@ -34,7 +34,12 @@ use self::decide::{Seen, Step, decide};
 use super::{Error, context::Context, finalizer, hooks, job_state, storage::create_once};
 use crate::{
     jobs::report,
-    resources::{access, exists_already, is_missing, namespaced, outcome::one_line, owned_by, status::update_status},
+    resources::{
+        access, exists_already, is_missing, namespaced,
+        outcome::{backup_failure, one_line},
+        owned_by,
+        status::update_status,
+    },
 };
 
 fn retention_job(session: &BackupSession) -> String {
@@ -412,7 +417,7 @@ async fn close(seen: &Seen, api: &Api<BackupSession>, context: &Context) -> Resu
                 .normal(&closed, "BackupSucceeded", format!("{} Snapshots in {}.", status.snapshots.len(), status.duration.unwrap_or_default()))
                 .await;
         }
-        _ => context.warning(&closed, "BackupFailed", status.failure().unwrap_or_else(|| "no reason is known".to_owned())).await,
+        _ => context.warning(&closed, "BackupFailed", backup_failure(&status, &seen.snapshots)).await,
     }
     Ok(())
 }
