@@ -27,7 +27,7 @@ fn main() -> ExitCode {
             return ExitCode::from(if error.use_stderr() { exit::USAGE } else { exit::OK });
         }
     };
-    init_logs(cli.global.verbosity);
+    init_logs(cli.global.verbosity, cli.command.runs_in_a_pod());
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -58,8 +58,10 @@ fn parse() -> Result<Cli, clap::Error> {
     Cli::from_arg_matches(&command.try_get_matches()?)
 }
 
-fn init_logs(verbosity: u8) {
+/// A person sees what a command prints; of a Pod there is nothing but its log.
+fn init_logs(verbosity: u8, in_a_pod: bool) {
     let level = match verbosity {
+        0..=3 if in_a_pod => "warn,kubectl_kubestash=info,kubestash=info",
         0..=3 => "warn",
         4..=5 => "info",
         6..=7 => "debug",

@@ -37,7 +37,7 @@ fn text(store: &Store, key: &str) -> Value {
 }
 
 /// Steps of the backup, in the guide's order.
-fn back_up(guide: &Guide, backend: Backend<'_>, store: &Store) -> Value {
+fn back_up(guide: &Guide, backend: Backend<'_>, store: &Store, configuration: &str) -> Value {
     let cluster = &guide.cluster;
     cluster.apply(RESOURCES);
     // 1 and 2: the Secret and the BackupStorage. 3: the operator initialises the storage.
@@ -49,7 +49,7 @@ fn back_up(guide: &Guide, backend: Backend<'_>, store: &Store) -> Value {
     assert_eq!(text(store, "metadata.yaml")["kind"], "BackendMeta");
 
     // 4: the BackupConfiguration. 5: the Repository and its file. 6: the CronJob.
-    cluster.apply(CONFIGURATION);
+    cluster.apply(configuration);
     let configuration = guide.wait_for_phase("bc", "cluster-resources-backup", "Ready");
     assert_condition(&configuration, "ValidationPassed", "True", "ResourceValidationPassed");
     let repository = guide.wait_for_phase("repo", "repo", "Ready");
@@ -146,7 +146,7 @@ fn the_guide_with_a_bucket_and_a_second_cluster() {
     let guide = Guide::start();
     let server = S3Server::start_at(&guide.cluster.machine_address());
     let store = server.store("guide");
-    let snapshot = back_up(&guide, Backend::Bucket(&server, "guide"), &store);
+    let snapshot = back_up(&guide, Backend::Bucket(&server, "guide"), &store, CONFIGURATION);
     restore(&guide);
 
     // A snapshot that is removed with its data takes nothing else along.
@@ -173,6 +173,12 @@ fn the_guide_with_a_bucket_and_a_second_cluster() {
     other.wait_for_phase("restoresession", "cluster-resources-restore", "Succeeded");
     let greeting = other.cluster.kubectl(&["-n", "demo-a", "get", "configmap", "config-a", "-o", "jsonpath={.data.greeting}"]);
     assert_eq!(greeting, "hello: world");
+    // What is deleted here is not adopted again, and its data stays.
+    other.cluster.kubectl(&["-n", NAMESPACE, "delete", "snapshots.storage.kubestash.com", &second, "--wait=true"]);
+    other.cluster.kubectl(&["-n", NAMESPACE, "annotate", "backupstorage", "storage", "look=again"]);
+    std::thread::sleep(std::time::Duration::from_secs(5));
+    assert_eq!(other.list("snapshots.storage.kubestash.com"), [] as [Value; 0]);
+    assert_eq!(keys(&store, "cluster-manifests/snapshots").len(), 1);
     drop(other);
 
     // The storage's own deletion erases what its policy says.
@@ -190,7 +196,11 @@ fn the_guide_with_a_folder_of_the_node() {
     let path = folder.to_str().unwrap();
     std::fs::create_dir(&folder).unwrap();
     let store = Store::local(&folder, false).unwrap();
-    let snapshot = back_up(&guide, Backend::HostPath(path), &store);
+    // Storage and policy are both the defaults of their namespace.
+    let (begin, rest) = CONFIGURATION.split_once("  backends:").unwrap();
+    let configuration = format!("{begin}  sessions:{}", rest.split_once("  sessions:").unwrap().1).replace("          backend: backend\n", "");
+    std::fs::write(folder.join("of-somebody-else"), "stays").unwrap();
+    let snapshot = back_up(&guide, Backend::HostPath(path), &store, &configuration);
     restore(&guide);
     let patch = r#"{"spec":{"deletionPolicy":"WipeOut"}}"#;
     guide.cluster.kubectl(&["-n", NAMESPACE, "patch", "snapshots.storage.kubestash.com", &name(&snapshot), "--type=merge", "-p", patch]);
@@ -198,5 +208,5 @@ fn the_guide_with_a_folder_of_the_node() {
     assert_eq!(keys(&store, "cluster-manifests/snapshots"), [] as [String; 0]);
     guide.cluster.kubectl(&["-n", NAMESPACE, "delete", "bc", "cluster-resources-backup", "--wait=true"]);
     guide.cluster.kubectl(&["-n", NAMESPACE, "delete", "backupstorage", "storage", "--wait=true", "--timeout=120s"]);
-    assert_eq!(keys(&store, ""), [] as [String; 0]);
+    assert_eq!(keys(&store, ""), ["of-somebody-else"], "what is not ours stays");
 }

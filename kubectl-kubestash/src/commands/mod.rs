@@ -77,6 +77,13 @@ pub enum Command {
     Generate(generate::GenerateArgs),
 }
 
+impl Command {
+    /// Whether its log is all that anybody sees of it.
+    pub fn runs_in_a_pod(&self) -> bool {
+        matches!(self, Self::Job(_) | Self::Operator(_))
+    }
+}
+
 /// Runs a command; the result is its exit code.
 pub async fn run(command: &Command, context: &CliContext) -> anyhow::Result<u8> {
     match command {

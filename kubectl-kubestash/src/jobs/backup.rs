@@ -45,13 +45,17 @@ struct Goal {
 }
 
 struct Run {
+    progress: Arc<Progress>,
     client: Client,
     namespace: String,
     started: Instant,
 }
 
 pub async fn run(args: &BackupArgs, cluster: &Cluster, namespace: &str) -> anyhow::Result<u8> {
-    let run = Run { client: cluster.client(), namespace: namespace.to_owned(), started: Instant::now() };
+    let progress = Arc::new(Progress::default());
+    let stop = Arc::clone(&progress);
+    on_termination(move || stop.cancelled.store(true, Ordering::Relaxed));
+    let run = Run { progress, client: cluster.client(), namespace: namespace.to_owned(), started: Instant::now() };
     let snapshots = run.snapshots(&args.backupsession).await?;
     anyhow::ensure!(!snapshots.is_empty(), "BackupSession {namespace}/{} has no Snapshots yet", args.backupsession);
     let mut goals = Vec::new();
@@ -107,9 +111,7 @@ impl Run {
         let identity = cluster.identity().await?;
         let plan = plan(&cluster.discover().await?, &filters)?;
         anyhow::ensure!(plan.read().next().is_some(), "the parameters of the task leave no kind to read");
-        let progress = Arc::new(Progress::default());
-        let stop = Arc::clone(&progress);
-        on_termination(move || stop.cancelled.store(true, Ordering::Relaxed));
+        let progress = &self.progress;
         let (mut writers, mut writing) = (Vec::new(), Vec::new());
         for goal in goals {
             let roots = goal.target.data.snapshots().await?.roots;
@@ -128,9 +130,9 @@ impl Run {
         let writers = Arc::new(writers);
         let report = {
             let names: Vec<String> = writing.iter().map(|goal| goal.snapshot.clone()).collect();
-            let (client, namespace, shown) = (self.client.clone(), self.namespace.clone(), Arc::clone(&progress));
+            let (client, namespace, shown) = (self.client.clone(), self.namespace.clone(), Arc::clone(progress));
             let _reporter = every_ten_seconds(move || report_progress(client.clone(), namespace.clone(), names.clone(), Arc::clone(&shown)));
-            collect(cluster, &plan, &filters, Arc::clone(&writers), &progress).await?
+            collect(cluster, &plan, &filters, Arc::clone(&writers), progress).await?
         };
         let writers: Vec<SnapshotWriter> = Arc::into_inner(writers).context("the snapshots are still being written")?;
         let mut first_failure = None;
@@ -138,7 +140,8 @@ impl Run {
             let info = CommitInfo {
                 name: goal.snapshot.clone(),
                 id: Some(goal.id),
-                time: Timestamp::now(),
+                // KubeStash calls this moment the snapshot's time; ids are in the same order.
+                time: goal.id.time(),
                 cluster: identity.clone(),
                 filters: asked.clone(),
                 resource_version: report.resource_version.clone(),

@@ -14,7 +14,7 @@ pub struct CleanupArgs {
     /// Name of the BackupStorage, which is in the namespace of the Pod
     #[arg(long)]
     storage: String,
-    /// Directory of a repository; without it, everything below the storage's prefix is erased
+    /// Directory of a repository; without it, all repositories of the storage are erased
     #[arg(long)]
     path: Option<String>,
     /// Name of a Snapshot in the directory; without it, the whole directory is erased
@@ -36,12 +36,11 @@ pub async fn run(args: &CleanupArgs, cluster: &Cluster, namespace: &str) -> anyh
             tracing::info!("erased the snapshot {name}");
         }
         (Some(path), None) => {
-            let removed = backend::wipe(&store.sub(path)).await?;
-            backend::unregister(&store, path).await?;
+            let removed = backend::wipe_repository(&store, path).await?;
             tracing::info!("erased {removed} objects of {path}");
         }
         _ => {
-            let removed = backend::wipe(&store).await?;
+            let removed = backend::wipe_storage(&store).await?;
             tracing::info!("erased {removed} objects");
         }
     }

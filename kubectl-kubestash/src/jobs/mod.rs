@@ -20,6 +20,9 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::CliContext;
 
+/// Exit code of a process that was asked to end.
+const TERMINATED: i32 = 128 + 15;
+
 /// Work of a Pod
 #[derive(Debug, Args)]
 pub struct JobArgs {
@@ -41,6 +44,10 @@ enum Role {
 pub async fn run(args: &JobArgs, context: &CliContext) -> anyhow::Result<u8> {
     let cluster = context.cluster().await?;
     let namespace = cluster.default_namespace().to_owned();
+    if !matches!(args.role, Role::Backup(_) | Role::Restore(_)) {
+        // The first process of a Pod ignores the signal unless it says otherwise. These roles may end at any moment and begin anew.
+        on_termination(|| std::process::exit(TERMINATED));
+    }
     match &args.role {
         Role::Backup(args) => backup::run(args, &cluster, &namespace).await,
         Role::Restore(args) => restore::run(args, &cluster, &namespace).await,

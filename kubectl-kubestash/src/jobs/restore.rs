@@ -63,7 +63,10 @@ pub async fn run(args: &RestoreArgs, cluster: &Cluster, namespace: &str) -> anyh
     let client = cluster.client();
     let started = Instant::now();
     let session = namespaced::<RestoreSession>(&client, namespace).get(&args.restoresession).await?;
-    let done = restore(args, cluster, &session, namespace).await;
+    let stop = Arc::new(AtomicBool::new(false));
+    let stopped = Arc::clone(&stop);
+    on_termination(move || stopped.store(true, Ordering::Relaxed));
+    let done = restore(args, cluster, &session, namespace, stop).await;
     let milliseconds = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     let status = match &done {
         Ok(report) => finished(report, milliseconds),
@@ -82,7 +85,7 @@ pub async fn run(args: &RestoreArgs, cluster: &Cluster, namespace: &str) -> anyh
     Ok(if succeeded { exit::OK } else { exit::ERROR })
 }
 
-async fn restore(args: &RestoreArgs, cluster: &Cluster, session: &RestoreSession, namespace: &str) -> anyhow::Result<Report> {
+async fn restore(args: &RestoreArgs, cluster: &Cluster, session: &RestoreSession, namespace: &str, stop: Arc<AtomicBool>) -> anyhow::Result<Report> {
     let client = cluster.client();
     let data = session.spec.data_source.clone().context("spec.dataSource is missing")?;
     let place = data.namespace_or(namespace);
@@ -123,9 +126,7 @@ async fn restore(args: &RestoreArgs, cluster: &Cluster, session: &RestoreSession
     };
     let source = Source::Snapshot(stored);
     let plan = plan(&observe(&source, &selection, cluster, Served::from(&discovery), &options).await?, &options);
-    let (stop, progress) = (Arc::new(AtomicBool::new(false)), Arc::new(Progress::default()));
-    let stopped = Arc::clone(&stop);
-    on_termination(move || stopped.store(true, Ordering::Relaxed));
+    let progress = Arc::new(Progress::default());
     let (shown, name, own) = (Arc::clone(&progress), args.restoresession.clone(), namespace.to_owned());
     let started = Instant::now();
     let _reporter = every_ten_seconds(move || {

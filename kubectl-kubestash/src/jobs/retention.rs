@@ -48,10 +48,8 @@ pub async fn run(args: &RetentionArgs, cluster: &Cluster, namespace: &str) -> an
     let own = configuration.spec.session(&session.spec.session).with_context(|| format!("{invoker} has no session {}", session.spec.session))?;
     let mut code = exit::OK;
     for info in &own.repositories {
-        let backend = configuration.spec.backend(info.backend.as_deref());
-        let Some(reference) = backend.and_then(|backend| backend.retention_policy.clone()) else { continue };
+        let Some(reference) = configuration.retention_policy_of(info.backend.as_deref()) else { continue };
         let place = Place { client: &client, namespace, session: &session, repository: &info.name };
-        let reference = reference.resolved(namespace);
         let done = place.apply(&reference, !args.literal_period).await;
         if let Err(error) = &done {
             code = exit::ERROR;

@@ -1,18 +1,28 @@
 //! What all reconcilers share.
 
-use std::sync::Arc;
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
 use jiff::Timestamp;
 use kube::{
-    Client, Resource,
+    Client, Resource, ResourceExt as _,
     runtime::events::{Event, EventType, Recorder, Reporter},
 };
-use kubestash::session::job::Image;
+use kubestash::{
+    api::{Condition, Repository},
+    session::job::Image,
+};
 
 use super::metrics::Metrics;
 
 /// Variables of the operator that its Jobs need too.
 const PROXIES: [&str; 6] = ["HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"];
+
+/// A repository is looked for in its bucket again after so long: `metadata.yaml` can lose an entry to another cluster that writes at the same moment.
+const REGISTERED: Duration = Duration::from_secs(540);
 
 /// Client, image, clock, Events and metrics.
 pub struct Context {
@@ -26,6 +36,8 @@ pub struct Context {
     pub storage_writes: tokio::sync::Mutex<()>,
     /// What is counted.
     pub metrics: Metrics,
+    /// When a repository was last seen in its bucket, and in which generation.
+    registered: Mutex<HashMap<String, (Option<i64>, Instant)>>,
     recorder: Recorder,
 }
 
@@ -41,7 +53,31 @@ impl Context {
             environment: PROXIES.iter().filter_map(variable).collect(),
             storage_writes: tokio::sync::Mutex::new(()),
             metrics: Metrics::default(),
+            registered: Mutex::default(),
         })
+    }
+
+    /// Whether this generation of a repository was seen in its bucket a short time ago. An operator that starts has seen none.
+    pub fn was_registered(&self, repository: &Repository) -> bool {
+        let seen = self.registered.lock().unwrap_or_else(PoisonError::into_inner);
+        let own = seen.get(&repository.uid().unwrap_or_default());
+        own.is_some_and(|(generation, when)| *generation == repository.metadata.generation && when.elapsed() < REGISTERED)
+    }
+
+    /// Remembers that it is there.
+    pub fn note_registered(&self, repository: &Repository) {
+        let mut seen = self.registered.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.retain(|_, (_, when)| when.elapsed() < REGISTERED);
+        seen.insert(repository.uid().unwrap_or_default(), (repository.metadata.generation, Instant::now()));
+    }
+
+    /// Tells of the conditions of an object that has come into another phase.
+    pub async fn told<K: Resource<DynamicType = ()>>(&self, object: &K, conditions: &[Condition]) {
+        for condition in conditions {
+            let type_ = if condition.is_true() { EventType::Normal } else { EventType::Warning };
+            let reason = condition.reason.as_deref().unwrap_or(&condition.type_);
+            self.event(object, type_, reason, condition.message.clone().unwrap_or_default()).await;
+        }
     }
 
     /// The time, which decisions get as a value.

@@ -7,8 +7,8 @@ use kubestash::{
     session::job::{OwnJob, own_job, storage_account},
 };
 
-use super::{Error, context::Context, storage::create_once};
-use crate::resources::{access::Access, namespaced, storage::secret_of};
+use super::{Error, context::Context};
+use crate::resources::{access::Access, create_once, namespaced, storage::secret_of};
 
 /// Seconds for which such a Job stays to be looked at.
 const KEEP: i32 = 3600;

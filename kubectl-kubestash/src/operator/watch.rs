@@ -105,7 +105,9 @@ pub async fn run(context: Arc<Context>) {
         let (by_storage, by_repository) = (controller.store(), controller.store());
         let controller = controller
             .owns(Api::<CronJob>::all(client.clone()), ours())
-            .watches(Api::<BackupStorage>::all(client.clone()), everything(), move |_| picked(&by_storage, |_| true))
+            .watches(Api::<BackupStorage>::all(client.clone()), everything(), move |storage: BackupStorage| {
+                picked(&by_storage, |configuration| configuration::may_use(configuration, &storage))
+            })
             .watches(Api::<Repository>::all(client.clone()), everything(), move |repository: Repository| {
                 let (namespace, name) = (repository.namespace(), repository.name_any());
                 picked(&by_repository, |configuration| {

@@ -2,25 +2,37 @@
 //!
 //! What KubeStash leaves open is decided so. A namespace that does not exist is not made: the repository is reported, and found when the namespace
 //! is there. An object of the same name with another place is left alone and reported. `storageRef` names the storage that was looked
-//! at, whatever it was called elsewhere. Objects that are there already are left as they are, so looking again adds what is new and takes
-//! nothing away. Looked at are storages when they are initialised, and every ten minutes by the operator where it reaches the store itself.
+//! at, whatever it was called elsewhere. A repository is adopted once: what somebody deletes afterwards stays deleted. A new BackupStorage
+//! adopts everything again; repositories that others put into a bucket later are found when its `metadata.yaml` is read again.
+
+use std::collections::HashSet;
 
 use k8s_openapi::api::core::v1::Namespace;
-use kube::{Client, ResourceExt as _, api::PostParams};
+use kube::{
+    Client, ResourceExt as _,
+    api::{ListParams, PostParams},
+};
 use kubestash::{
     api::{BackendMeta, BackupStorage, Repository, RepositoryEntry, Snapshot, StorageReference, StorageRepository, labels},
     backend,
     object::yaml,
-    store::Store,
+    store::{Store, StoreError},
 };
 use serde::de::DeserializeOwned;
 
 use super::{cluster_wide, exists_already, is_missing, namespaced, owned_by, status::update_status, storage::full_name};
 
-/// Brings all repositories of a storage into the cluster; tells of each how that went.
+/// Brings the repositories of a storage into the cluster that its status does not call synchronised yet; tells of each how that went.
 pub async fn adopt(client: &Client, store: &Store, storage: &BackupStorage, meta: &BackendMeta) -> Vec<StorageRepository> {
     let mut all = Vec::new();
+    let known = storage.status.as_ref().map(|status| status.repositories.as_slice()).unwrap_or_default();
     for entry in &meta.repositories {
+        let same =
+            |other: &&StorageRepository| other.synced == Some(true) && other.name == entry.name && other.namespace.as_ref() == Some(&entry.namespace);
+        if let Some(done) = known.iter().find(same) {
+            all.push(done.clone());
+            continue;
+        }
         let outcome = adopt_one(client, store, storage, entry).await;
         all.push(StorageRepository {
             name: entry.name.clone(),
@@ -95,7 +107,14 @@ async fn create(client: &Client, directory: &Store, storage: &BackupStorage, ent
 async fn snapshots(client: &Client, directory: &Store, repository: &Repository) -> Result<(), String> {
     let namespace = repository.namespace().unwrap_or_default();
     let api = namespaced::<Snapshot>(client, &namespace);
-    let texts = backend::snapshot_texts(directory).await.map_err(|error| format!("snapshots cannot be listed: {error}"))?;
+    // Only what is not there yet, or was left without its status when somebody was killed in between.
+    let own = ListParams::default().labels(&format!("{}={}", labels::REPO_NAME, repository.name_any()));
+    let there = api.list(&own).await.map_err(|error| format!("Snapshots of {namespace} cannot be listed: {error}"))?;
+    let whole: HashSet<String> = there.iter().filter(|snapshot| snapshot.status.is_some()).map(|snapshot| snapshot.name_any()).collect();
+    let unread = |error: StoreError| format!("snapshots cannot be read: {error}");
+    let mut names = backend::snapshot_names(directory).await.map_err(unread)?;
+    names.retain(|name| !whole.contains(name));
+    let texts = backend::snapshot_texts(directory, names).await.map_err(unread)?;
     let mut unreadable = Vec::new();
     for (name, text) in texts {
         let stored: Snapshot = match read(&text, &name) {
@@ -115,13 +134,7 @@ async fn snapshots(client: &Client, directory: &Store, repository: &Repository) 
         let failed = |error: kube::Error| format!("Snapshot {namespace}/{name} cannot be created: {error}");
         match api.create(&PostParams::default(), &made).await {
             Ok(_) => {}
-            Err(error) if exists_already(&error) => {
-                // One that was adopted without its status, because somebody was killed in between, is finished now.
-                let own = api.get(&name).await.map_err(failed)?;
-                if own.status.is_some() {
-                    continue;
-                }
-            }
+            Err(error) if exists_already(&error) => {}
             Err(error) => return Err(failed(error)),
         }
         let status = stored.status.unwrap_or_default();

@@ -10,7 +10,7 @@ pub mod storage;
 use k8s_openapi::{apimachinery::pkg::apis::meta::v1::OwnerReference, serde::Serialize};
 use kube::{
     Api, Client, Resource, ResourceExt as _,
-    api::{Patch, PatchParams},
+    api::{Patch, PatchParams, PostParams},
     core::{ClusterResourceScope, NamespaceResourceScope},
 };
 use serde::de::DeserializeOwned;
@@ -63,6 +63,21 @@ pub fn is_missing(error: &kube::Error) -> bool {
 /// Whether the object was there already.
 pub fn exists_already(error: &kube::Error) -> bool {
     matches!(error, kube::Error::Api(status) if status.code == 409 && status.reason == "AlreadyExists")
+}
+
+/// Makes an object, or finds that it is there.
+///
+/// # Errors
+/// The API server's.
+pub async fn create_once<K>(api: &Api<K>, object: &K) -> kube::Result<()>
+where
+    K: Resource + Serialize + DeserializeOwned + Clone + std::fmt::Debug,
+{
+    match api.create(&PostParams::default(), object).await {
+        Ok(_) => Ok(()),
+        Err(error) if exists_already(&error) => Ok(()),
+        Err(error) => Err(error),
+    }
 }
 
 /// The owner reference of a controller.

@@ -9,7 +9,7 @@ use super::{
     conditions::{SCHEDULER_ENSURED, VALIDATION_PASSED},
     invoker_status::{BackendStatus, RepositoryReadiness, ResourceFoundStatus, SessionStatus},
     phase::BackupInvokerPhase,
-    reference::TypedObjectReference,
+    reference::{ObjectReference, TypedObjectReference},
     schema::{checked_list, rules},
     session::{Backend, Session, find_backend},
 };
@@ -156,6 +156,18 @@ pub struct BackupConfigurationStatus {
     pub sessions: Vec<SessionStatus>,
 }
 
+impl BackupConfiguration {
+    /// The retention policy of a backend: the one that is named, or the default that the status tells. Its namespace is filled in.
+    pub fn retention_policy_of(&self, backend: Option<&str>) -> Option<ObjectReference> {
+        let named = self.spec.backend(backend);
+        let wanted = named.map_or(backend.unwrap_or_default(), |backend| &backend.name);
+        let resolved = self.status.iter().flat_map(|status| &status.backends).find(|own| own.name == wanted);
+        let resolved = resolved.and_then(|own| own.retention_policy.as_ref()?.ref_.clone());
+        let policy = resolved.or_else(|| named.and_then(|backend| backend.retention_policy.clone()))?;
+        Some(policy.resolved(self.metadata.namespace.as_deref().unwrap_or_default()))
+    }
+}
+
 impl BackupConfigurationStatus {
     /// The phase: ready when the application is there, every backend can be used and every session is scheduled. Repositories do not count.
     ///
@@ -189,6 +201,28 @@ mod tests {
 
     fn condition(type_: &str, status: &str) -> Value {
         json!([{"type": type_, "status": status, "lastTransitionTime": "2026-01-01T00:00:00Z"}])
+    }
+
+    #[test]
+    fn the_policy_of_a_backend_may_be_the_default() {
+        let configuration = |backends: Value, status: Value| -> BackupConfiguration {
+            serde_json::from_value(json!({
+                "apiVersion": "core.kubestash.com/v1alpha1", "kind": "BackupConfiguration", "metadata": {"name": "bc", "namespace": "demo"},
+                "spec": {"backends": backends}, "status": {"backends": status},
+            }))
+            .unwrap()
+        };
+        let policy =
+            |configuration: &BackupConfiguration, backend: Option<&str>| configuration.retention_policy_of(backend).map(|policy| policy.to_string());
+        let named = configuration(json!([{"name": "a", "retentionPolicy": {"name": "mine"}}]), json!([]));
+        assert_eq!(policy(&named, Some("a")).as_deref(), Some("demo/mine"));
+        assert_eq!(policy(&named, None).as_deref(), Some("demo/mine"));
+        assert_eq!(policy(&named, Some("b")), None);
+        let default = json!({"ref": {"name": "default", "namespace": "other"}, "found": true});
+        let unnamed = configuration(json!([{"name": "a"}]), json!([{"name": "a", "retentionPolicy": default}]));
+        assert_eq!(policy(&unnamed, Some("a")).as_deref(), Some("other/default"));
+        let nothing = configuration(json!([]), json!([{"name": "", "retentionPolicy": default}]));
+        assert_eq!(policy(&nothing, None).as_deref(), Some("other/default"));
     }
 
     #[test]

@@ -13,6 +13,14 @@ pub enum StorageError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// It would erase what is not its own.
+    #[error("nothing of {storage} was erased: {reason}")]
+    Refused {
+        /// The storage.
+        storage: String,
+        /// What it would have hit, and the way on.
+        reason: String,
+    },
     /// `metadata.yaml` is something else.
     #[error("cannot read metadata.yaml of {storage}")]
     Meta {

@@ -94,17 +94,22 @@ pub async fn unregister(storage: &Store, path: &str) -> Result<(), StorageError>
     Ok(())
 }
 
-/// The texts of all Snapshot objects of a directory, by name.
+/// Names of all Snapshot objects of a directory.
 ///
 /// # Errors
 /// The store's.
-pub async fn snapshot_texts(directory: &Store) -> Result<Vec<(String, bytes::Bytes)>, StoreError> {
+pub async fn snapshot_names(directory: &Store) -> Result<Vec<String>, StoreError> {
     let entries = directory.list("snapshots").await?;
-    let names: Vec<String> =
-        entries.iter().filter_map(|entry| entry.key.strip_prefix("snapshots/")?.strip_suffix(".yaml").map(str::to_owned)).collect();
+    Ok(entries.iter().filter_map(|entry| entry.key.strip_prefix("snapshots/")?.strip_suffix(".yaml").map(str::to_owned)).collect())
+}
+
+/// The texts of Snapshot objects of a directory; those that are gone are left out.
+///
+/// # Errors
+/// The store's.
+pub async fn snapshot_texts(directory: &Store, names: Vec<String>) -> Result<Vec<(String, bytes::Bytes)>, StoreError> {
     let read = futures::stream::iter(names).map(async |name| match directory.get_at_most(&snapshot_file(&name), MAX_OBJECT).await {
         Ok(text) => Ok(Some((name, text))),
-        // Removed since it was listed.
         Err(error) if error.is_not_found() => Ok(None),
         Err(error) => Err(error),
     });
@@ -135,19 +140,51 @@ pub async fn remove_snapshot(directory: &Store, name: &str, id: Option<SnapshotI
     directory.delete(&snapshot_file(name)).await
 }
 
-/// Removes everything below a directory; roots go first, so that what is interrupted is no repository with holes.
+/// Erases a repository: everything below its directory, and its entry in `metadata.yaml`. Gives the number of objects.
 ///
 /// # Errors
-/// The store's.
-pub async fn wipe(directory: &Store) -> Result<u64, StoreError> {
+/// `Refused` for a directory that is the storage itself or that holds another repository's; else as [`initialise`].
+pub async fn wipe_repository(storage: &Store, path: &str) -> Result<u64, StorageError> {
+    let refused = |reason: String| StorageError::Refused { storage: storage.label().to_owned(), reason };
+    let own = path.trim_matches('/');
+    if own.is_empty() {
+        return Err(refused("the repository has no directory of its own; remove its files by hand".to_owned()));
+    }
+    let others = read_meta(storage).await?.map(|meta| meta.repositories).unwrap_or_default();
+    if let Some(other) = others.iter().find(|other| other.path.trim_matches('/').strip_prefix(own).is_some_and(|below| below.starts_with('/'))) {
+        let reason = format!("Repository {}/{} lies below {path}, at {}; erase that one first", other.namespace, other.name, other.path);
+        return Err(refused(reason));
+    }
+    let removed = wipe(&storage.sub(own)).await?;
+    unregister(storage, path).await?;
+    Ok(removed)
+}
+
+/// Erases all repositories that `metadata.yaml` lists, and this file. What else lies in the storage is not ours and stays.
+///
+/// # Errors
+/// As [`wipe_repository`].
+pub async fn wipe_storage(storage: &Store) -> Result<u64, StorageError> {
+    let Some(meta) = read_meta(storage).await? else { return Ok(0) };
+    let mut removed = 0;
+    let mut entries = meta.repositories;
+    // What lies below another goes before it.
+    entries.sort_by_key(|entry| std::cmp::Reverse(entry.path.trim_matches('/').len()));
+    for entry in entries {
+        removed += wipe_repository(storage, &entry.path).await?;
+    }
+    storage.delete(METADATA).await?;
+    Ok(removed + 1)
+}
+
+/// Removes everything below a directory; roots go first, so that what is interrupted is no repository with holes.
+async fn wipe(directory: &Store) -> Result<u64, StoreError> {
     let mut removed = 0;
     for folder in [&format!("{NATIVE_PATH}/roots"), ""] {
         let entries = directory.list(folder).await?;
         removed += entries.len() as u64;
-        futures::stream::iter(entries)
-            .map(Ok::<_, StoreError>)
-            .try_for_each_concurrent(PARALLEL, async |entry| directory.delete(&entry.key).await)
-            .await?;
+        let each = futures::stream::iter(entries).map(Ok::<_, StoreError>);
+        each.try_for_each_concurrent(PARALLEL, async |entry| directory.delete(&entry.key).await).await?;
     }
     Ok(removed)
 }
@@ -198,8 +235,32 @@ mod tests {
         storage.put("other/file", "x".into()).await.unwrap();
         remove_snapshot(&directory, "a", Some(id)).await.unwrap();
         remove_snapshot(&directory, "a", Some(id)).await.unwrap();
-        assert_eq!(snapshot_texts(&directory).await.unwrap(), [("b".to_owned(), bytes::Bytes::from("x"))]);
-        assert_eq!(wipe(&directory).await.unwrap(), 2);
+        let left = snapshot_names(&directory).await.unwrap();
+        assert_eq!(left, ["b"]);
+        let texts = snapshot_texts(&directory, vec!["a".to_owned(), "b".to_owned()]).await.unwrap();
+        assert_eq!(texts, [("b".to_owned(), bytes::Bytes::from("x"))]);
+        assert_eq!(wipe_repository(&storage, "/repo/").await.unwrap(), 2);
         assert_eq!(storage.list("").await.unwrap().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn only_what_is_ours_is_erased() {
+        let storage = Store::memory();
+        let now = Timestamp::UNIX_EPOCH;
+        storage.put("somebody/else", "x".into()).await.unwrap();
+        for (name, path) in [("outer", "/backups"), ("inner", "backups/inner"), ("beside", "backups-2")] {
+            register(&storage, &entry(name, path), b"a: 1\n".to_vec(), now).await.unwrap();
+        }
+        for root in ["", "/"] {
+            assert!(matches!(wipe_repository(&storage, root).await, Err(StorageError::Refused { .. })), "{root:?}");
+        }
+        let nested = wipe_repository(&storage, "backups").await.unwrap_err().to_string();
+        assert!(nested.contains("demo/inner lies below backups"), "{nested}");
+        assert_eq!(storage.list("").await.unwrap().len(), 5, "nothing is gone");
+        wipe_repository(&storage, "backups-2").await.unwrap();
+        assert_eq!(wipe_storage(&storage).await.unwrap(), 3);
+        let left: Vec<String> = storage.list("").await.unwrap().into_iter().map(|entry| entry.key).collect();
+        assert_eq!(left, ["somebody/else"]);
+        assert_eq!(wipe_storage(&storage).await.unwrap(), 0);
     }
 }

@@ -27,6 +27,13 @@ impl SnapshotId {
     }
 }
 
+impl SnapshotId {
+    /// The time that it was made of, in milliseconds.
+    pub fn time(self) -> Timestamp {
+        i64::try_from(self.0.timestamp_ms()).ok().and_then(|time| Timestamp::from_millisecond(time).ok()).unwrap_or(Timestamp::UNIX_EPOCH)
+    }
+}
+
 impl fmt::Display for SnapshotId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)

@@ -92,13 +92,7 @@ impl Seen {
 
     fn has_policy(&self) -> bool {
         let (Some(configuration), Some(session)) = (&self.configuration, self.own()) else { return false };
-        let policy = |name: Option<&str>| {
-            let resolved = configuration.status.as_ref().map(|status| status.backends.as_slice()).unwrap_or_default();
-            let known =
-                resolved.iter().find(|backend| backend.name == name.unwrap_or_default()).and_then(|backend| backend.retention_policy.as_ref());
-            known.is_some() || configuration.spec.backend(name).is_some_and(|backend| backend.retention_policy.is_some())
-        };
-        session.repositories.iter().any(|repository| policy(repository.backend.as_deref()))
+        session.repositories.iter().any(|repository| configuration.retention_policy_of(repository.backend.as_deref()).is_some())
     }
 
     fn infos(&self) -> Vec<SnapshotStatusInfo> {

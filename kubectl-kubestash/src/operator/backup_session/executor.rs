@@ -7,7 +7,7 @@ use k8s_openapi::api::{
 };
 use kube::ResourceExt as _;
 use kubestash::{
-    api::{Addon, BackupConfiguration, BackupStorage, Function, ObjectReference, Repository, Session, labels},
+    api::{Addon, BackupStorage, Function, Repository, Session, labels},
     deploy::rbac::{BACKUP_JOB, CLUSTER_IDENTITY, CLUSTER_READER, RETENTION_JOB},
     session::{
         job::{JobParts, OwnJob, PlannedJob, Task, assemble, named_account, own_job},
@@ -17,10 +17,10 @@ use kubestash::{
     },
 };
 
-use super::{super::storage::create_once, Error, Seen, line};
+use super::{Error, Seen, line};
 use crate::{
     operator::context::Context,
-    resources::{access::Access, cluster_wide, namespaced, owned_by, permission, storage::secret_of},
+    resources::{access::Access, cluster_wide, create_once, namespaced, owned_by, permission, storage::secret_of},
 };
 
 /// Seconds for which a Job that will not end is kept, where the session has no timeout.
@@ -34,19 +34,20 @@ pub enum Failure {
     Lasting(String),
 }
 
+impl Failure {
+    /// Of a write: what the API server or a policy refuses will not get better by asking again.
+    pub fn of(what: &str, error: kube::Error) -> Self {
+        match error {
+            kube::Error::Api(status) if matches!(status.code, 400 | 403 | 422) => Self::Lasting(format!("the {what} is refused: {}", status.message)),
+            error => error.into(),
+        }
+    }
+}
+
 impl From<kube::Error> for Failure {
     fn from(error: kube::Error) -> Self {
         Self::Passing(error.into())
     }
-}
-
-/// The retention policy of a backend, with the default filled in by the configuration's reconciler.
-pub fn policy_of(configuration: &BackupConfiguration, backend: Option<&str>) -> Option<ObjectReference> {
-    let named = configuration.spec.backend(backend);
-    let resolved = configuration.status.as_ref().map(|status| status.backends.as_slice()).unwrap_or_default();
-    let wanted = named.map_or(backend.unwrap_or_default(), |backend| &backend.name);
-    let resolved = resolved.iter().find(|own| own.name == wanted).and_then(|own| own.retention_policy.as_ref()?.ref_.clone());
-    resolved.or_else(|| named.and_then(|backend| backend.retention_policy.clone()))
 }
 
 /// The storages of a session's repositories, each once.
@@ -213,13 +214,7 @@ pub async fn start(planned: &PlannedJob, namespace: &str, context: &Context) -> 
     for claim in &planned.claims {
         create_once::<PersistentVolumeClaim>(&namespaced(&context.client, namespace), claim).await?;
     }
-    match create_once::<Job>(&namespaced(&context.client, namespace), &planned.job).await {
-        // What the API server or a policy refuses will not get better by asking again.
-        Err(kube::Error::Api(status)) if matches!(status.code, 400 | 403 | 422) => {
-            Err(Failure::Lasting(format!("the Job is refused: {}", status.message)))
-        }
-        other => Ok(other?),
-    }
+    create_once::<Job>(&namespaced(&context.client, namespace), &planned.job).await.map_err(|error| Failure::of("Job", error))
 }
 
 /// Seconds until a deadline, or a day.
@@ -256,7 +251,7 @@ pub async fn ensure_retention(seen: &Seen, name: &str, context: &Context) -> Res
     let storages = storages_of(&seen.repositories, context).await?;
     let mut access = Access { name: name.to_owned(), namespace: namespace.clone(), owner: Some(owned_by(run)), ..Access::default() };
     needs(&mut access, RETENTION_JOB, &seen.repositories, &storages, context).await?;
-    let policies = session.repositories.iter().filter_map(|info| policy_of(configuration?, info.backend.as_deref()));
+    let policies = session.repositories.iter().filter_map(|info| configuration?.retention_policy_of(info.backend.as_deref()));
     for policy in policies {
         let place = policy.namespace_or(&namespace).to_owned();
         if !access.roles.iter().any(|(known, _)| *known == place) {
@@ -280,6 +275,5 @@ pub async fn ensure_retention(seen: &Seen, name: &str, context: &Context) -> Res
         keep_seconds: None,
     });
     let job = job.map_err(|error| Failure::Lasting(line(error)))?;
-    create_once::<Job>(&namespaced(&context.client, &namespace), &job).await?;
-    Ok(())
+    create_once::<Job>(&namespaced(&context.client, &namespace), &job).await.map_err(|error| Failure::of("Job", error))
 }

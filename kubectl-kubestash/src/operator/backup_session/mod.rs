@@ -31,11 +31,11 @@ use kubestash::{
 
 pub use self::decide::Stage;
 use self::decide::{Seen, Step, decide};
-use super::{Error, context::Context, finalizer, hooks, job_state, storage::create_once};
+use super::{Error, context::Context, finalizer, hooks, job_state};
 use crate::{
     jobs::report,
     resources::{
-        access, exists_already, is_missing, namespaced,
+        access, create_once, exists_already, is_missing, namespaced,
         outcome::{backup_failure, one_line},
         owned_by,
         status::update_status,
@@ -160,7 +160,11 @@ async fn apply(seen: &Seen, step: Step, api: &Api<BackupSession>, context: &Cont
                     reason::SUCCESSFULLY_ENSURED_SNAPSHOTS,
                     "Snapshots have been ensured successfully.",
                 ),
-                Err(error) => Condition::new(conditions::SNAPSHOTS_ENSURED, false, reason::FAILED_TO_ENSURE_SNAPSHOTS, error.to_string()),
+                Err(executor::Failure::Passing(error)) => return Err(error),
+                Err(executor::Failure::Lasting(why)) => {
+                    context.warning(&seen.session, reason::FAILED_TO_ENSURE_SNAPSHOTS, why.clone()).await;
+                    Condition::new(conditions::SNAPSHOTS_ENSURED, false, reason::FAILED_TO_ENSURE_SNAPSHOTS, why)
+                }
             };
             let total = i32::try_from(seen.repositories.len()).ok();
             edit(&|status| {
@@ -258,14 +262,14 @@ async fn apply(seen: &Seen, step: Step, api: &Api<BackupSession>, context: &Cont
 }
 
 /// Makes the Snapshots that are not there, each with the status that it begins with.
-async fn ensure_snapshots(seen: &Seen, context: &Context) -> Result<(), Error> {
+async fn ensure_snapshots(seen: &Seen, context: &Context) -> Result<(), executor::Failure> {
     let now = context.now();
     let namespace = seen.session.namespace().unwrap_or_default();
     let api = namespaced::<Snapshot>(&context.client, &namespace);
     for repository in &seen.repositories {
-        let id = SnapshotId::new(now).map_err(|error| Error::Machine(error.to_string()))?;
+        let id = SnapshotId::new(now).map_err(|error| executor::Failure::Passing(Error::Machine(error.to_string())))?;
         let (made, status) = objects::new_snapshot(&seen.session, repository, DeletionPolicy::Delete, id, now);
-        create_once(&api, &made).await?;
+        create_once(&api, &made).await.map_err(|error| executor::Failure::of("Snapshot", error))?;
         update_status(&api, &made.name_any(), |snapshot: &mut Snapshot| {
             // One that was made by an operator that died before it could say more.
             if snapshot.status.is_none() {
@@ -306,7 +310,7 @@ async fn incomplete(seen: &Seen, snapshots: &[String], why: &str, context: &Cont
 fn pending_policies(seen: &Seen) -> Vec<RetentionPolicyApplyStatus> {
     let Some((configuration, session)) = seen.configuration.as_ref().zip(seen.own()) else { return Vec::new() };
     let one = |info: &kubestash::api::RepositoryInfo| {
-        let policy = executor::policy_of(configuration, info.backend.as_deref())?;
+        let policy = configuration.retention_policy_of(info.backend.as_deref())?;
         Some(RetentionPolicyApplyStatus {
             ref_: Some(policy),
             repository: Some(info.name.clone()),

@@ -8,7 +8,7 @@ use kubestash::{
     api::{
         Addon, Backend, BackendStatus, BackupConfiguration, BackupConfigurationStatus, BackupStorage, BackupStoragePhase, Condition, DeletionPolicy,
         Repository, RepositoryInfo, RepositoryPhase, RepositoryReadiness, RepositorySpec, Requester, ResourceFoundStatus, RetentionPolicy,
-        RetentionPolicyStatus, StorageStatus, UsagePolicy, conditions, conditions::reason, labels, resolve_backends, set_condition,
+        RetentionPolicyStatus, StorageStatus, UsagePolicy, conditions, conditions::reason, find_backend, labels, resolve_backends, set_condition,
     },
     session::schedule,
 };
@@ -148,9 +148,10 @@ fn not_allowed(kind: &str, object: &str, namespace: &str) -> String {
 
 fn plan_repository(info: &RepositoryInfo, seen: &Seen, backends: &[Backend], statuses: &[BackendStatus]) -> RepositoryPlan {
     let name = info.name.clone();
-    let wanted = info.backend.as_deref().unwrap_or_default();
-    let at = backends.iter().position(|backend| backend.name == wanted).or(if wanted.is_empty() && backends.len() == 1 { Some(0) } else { None });
-    let Some((backend, status)) = at.and_then(|at| backends.get(at).zip(statuses.get(at))) else {
+    let wanted = info.backend.as_deref();
+    let backend = find_backend(backends, wanted);
+    let Some((backend, status)) = backend.and_then(|backend| Some((backend, statuses.iter().find(|status| status.name == backend.name)?))) else {
+        let wanted = wanted.unwrap_or_default();
         return RepositoryPlan::Waits { name, reason: format!("backend {wanted:?} is not in spec.backends") };
     };
     let namespace = seen.configuration.namespace().unwrap_or_default();

@@ -22,7 +22,8 @@ use kube::{
 use kubestash::{
     api::{
         Addon, BackupConfiguration, BackupConfigurationStatus, BackupInvokerPhase, BackupSession, BackupStorage, Condition, DeletionPolicy,
-        Repository, RepositoryDeletionPolicy, RetentionPolicy, Session, conditions, conditions::reason, has_condition, labels, set_condition,
+        ObjectReference, Repository, RepositoryDeletionPolicy, RetentionPolicy, Session, conditions, conditions::reason, has_condition, labels,
+        set_condition,
     },
     deploy::rbac::CRON_JOB,
     session::{objects, trigger::cron_job},
@@ -30,10 +31,10 @@ use kubestash::{
 use serde_json::json;
 
 use self::decide::{Outcomes, RepositoryPlan, Seen, decide, status};
-use super::{Error, context::Context, finalizer, storage::create_once};
+use super::{Error, context::Context, finalizer};
 use crate::resources::{
     access::{Access, revoke},
-    apply, cluster_wide, namespaced,
+    apply, cluster_wide, create_once, namespaced,
     outcome::one_line,
     owned_by,
     status::update_status,
@@ -41,6 +42,14 @@ use crate::resources::{
 
 const AGAIN: Duration = Duration::from_secs(600);
 const SOON: Duration = Duration::from_secs(labels::REQUEUE_SECONDS);
+
+/// Whether a storage counts for a configuration: one that it names, or any where it leaves that to the default.
+pub fn may_use(configuration: &BackupConfiguration, storage: &BackupStorage) -> bool {
+    let own = configuration.namespace().unwrap_or_default();
+    let place = ObjectReference::new(storage.name_any(), storage.namespace().unwrap_or_default());
+    let backends = &configuration.spec.backends;
+    backends.is_empty() || backends.iter().filter_map(|backend| backend.storage_ref.as_ref()).any(|named| named.object().resolved(&own) == place)
+}
 
 async fn observe(configuration: &BackupConfiguration, context: &Context) -> Result<Seen, Error> {
     let client = &context.client;

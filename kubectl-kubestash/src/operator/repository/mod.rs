@@ -72,14 +72,21 @@ async fn observe(repository: &Repository, context: &Context) -> Result<Seen, Err
     Ok(Seen { repository: repository.clone(), deleting, place, init, cleanup, snapshots, storage })
 }
 
-/// What a bucket holds of the repository is written anew only when it is not known to be there: after that, at every tenth minute.
+/// What a bucket holds of the repository is looked at when the repository is new or changed, and every ten minutes; not with each of its Snapshots.
 async fn register(repository: &Repository, storage: &BackupStorage, context: &Context) -> anyhow::Result<()> {
+    if context.was_registered(repository) {
+        return Ok(());
+    }
     let (entry, yaml) = registration(repository)?;
     let store = open(&context.client, storage).await?;
     let _one_at_a_time = context.storage_writes.lock().await;
     let known = backend::initialise(&store, context.now()).await?.repositories.contains(&entry);
     let same = known && backend::repository_text(&store.sub(&entry.path)).await?.is_some_and(|text| text == yaml);
-    if same { Ok(()) } else { Ok(backend::register(&store, &entry, yaml, context.now()).await?) }
+    if !same {
+        backend::register(&store, &entry, yaml, context.now()).await?;
+    }
+    context.note_registered(repository);
+    Ok(())
 }
 
 /// Brings one repository a step further.
@@ -112,14 +119,7 @@ async fn apply(seen: &Seen, step: &Step, context: &Context) -> Result<Option<Dur
             let before = repository.status.as_ref().and_then(|status| status.phase);
             update_status(&api, &repository.name_any(), |repository: &mut Repository| repository.status = Some(new.clone())).await?;
             if before != status.phase {
-                for condition in &status.conditions {
-                    let (reason, message) = (condition.reason.clone().unwrap_or_default(), condition.message.clone().unwrap_or_default());
-                    if condition.is_true() {
-                        context.normal(repository, &reason, message).await;
-                    } else {
-                        context.warning(repository, &reason, message).await;
-                    }
-                }
+                context.told(repository, &status.conditions).await;
             }
         }
         Step::ListUpdated(names) => {

@@ -9,7 +9,7 @@ use std::{sync::Arc, time::Duration};
 use k8s_openapi::api::batch::v1::Job;
 use kube::{
     Api, ResourceExt as _,
-    api::{ListParams, Patch, PatchParams, PostParams},
+    api::{ListParams, Patch, PatchParams},
     runtime::controller::Action,
 };
 use kubestash::{
@@ -125,15 +125,7 @@ async fn apply(seen: &Seen, step: &Step, context: &Context) -> Result<Option<Dur
             let new = update_status(&api, &storage.name_any(), |storage: &mut BackupStorage| storage.status = Some((**status).clone())).await?;
             let phase = |storage: &BackupStorage| storage.status.as_ref().and_then(|status| status.phase);
             if phase(&new) != phase(storage) {
-                for condition in &status.conditions {
-                    let message = condition.message.clone().unwrap_or_default();
-                    let reason = condition.reason.clone().unwrap_or_default();
-                    if condition.is_true() {
-                        context.normal(storage, &reason, message).await;
-                    } else {
-                        context.warning(storage, &reason, message).await;
-                    }
-                }
+                context.told(storage, &status.conditions).await;
             }
         }
         Step::StartInit => {
@@ -190,19 +182,4 @@ async fn remove_objects(repository: &Repository, context: &Context) -> Result<()
         crate::resources::delete(&snapshots, &snapshot.name_any()).await?;
     }
     Ok(())
-}
-
-/// Makes an object, or finds that it is there.
-///
-/// # Errors
-/// The API server's.
-pub async fn create_once<K>(api: &Api<K>, object: &K) -> kube::Result<()>
-where
-    K: kube::Resource + serde::Serialize + serde::de::DeserializeOwned + Clone + std::fmt::Debug,
-{
-    match api.create(&PostParams::default(), object).await {
-        Ok(_) => Ok(()),
-        Err(error) if crate::resources::exists_already(&error) => Ok(()),
-        Err(error) => Err(error),
-    }
 }
