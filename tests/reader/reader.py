@@ -20,7 +20,7 @@ from nacl.exceptions import CryptoError
 
 MAX_BLOCK = 64 << 20
 MAX_KEY = 4096
-MANIFEST, REST, REDACTED, SEGMENT, TOP, DICTIONARY, SENSITIVE = 0, 1, 2, 3, 4, 5, 0x80
+MANIFEST, REST, REDACTED, SEGMENT, TOP, DICTIONARY, WITH_DICTIONARY, SENSITIVE = 0, 1, 2, 3, 4, 5, 0x40, 0x80
 TOMBSTONE, SENSITIVE_ROW, HAS_REDACTED = 1, 2, 4
 
 
@@ -168,9 +168,11 @@ class Repository:
             reader.varint(256 << 20)
             for _ in range(reader.varint(1 << 20)):
                 block, block_class = reader.take(32), reader.take(1)[0]
+                if block_class & WITH_DICTIONARY:
+                    reader.take(32)
                 offset, stored = reader.varint(256 << 20), reader.varint(MAX_BLOCK + 81)
                 reader.varint(MAX_BLOCK)
-                self.blocks.setdefault(block, []).append(Location(pack, offset, stored, block_class))
+                self.blocks.setdefault(block, []).append(Location(pack, offset, stored, block_class & ~WITH_DICTIONARY))
         reader.end()
 
     def block(self, identity, classes):

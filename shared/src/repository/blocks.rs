@@ -2,7 +2,11 @@
 
 use std::{
     collections::{HashMap, HashSet, hash_map::Entry},
-    sync::PoisonError,
+    ops::Range,
+    sync::{
+        PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -12,22 +16,23 @@ use jiff::Timestamp;
 
 use super::prune::trash;
 use super::{
-    RepositoryError,
+    Reading, RepositoryError,
     cache::Cache,
+    coming::Coming,
     crypto::{KeyRing, block_binding},
     disk_cache::RepositoryCache,
     format::{
         BlockId, Class, Content, FormatError, MAX_PACK, MAX_SEALED, content, hex,
         pack::{PackEntry, PackInfo, TRAILER, decode_entries, decode_index, footer_length},
-        unhex,
+        structure, unhex,
     },
 };
 use crate::store::{Store, StoreError};
 
 /// Decoded bytes kept by default.
 const CACHE_BYTES: usize = 24 << 20;
-/// Index files that are read at the same time.
-const PARALLEL: usize = 8;
+/// Objects that are read at the same time.
+pub(super) const PARALLEL: usize = 8;
 /// How often the index is listed because a file of it is gone when it is read, and how long the second look waits; later ones wait longer.
 const LOOKS: u32 = 5;
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
@@ -39,8 +44,21 @@ pub(super) const FOOTER_BINDING: &[u8] = b"kubestash footer";
 pub(super) struct Located {
     pub(super) pack: u32,
     pub(super) class: Class,
+    pub(super) dictionary: Option<BlockId>,
     pub(super) offset: u64,
     pub(super) stored: u32,
+    pub(super) raw: u32,
+}
+
+impl Located {
+    fn new(pack: u32, entry: &PackEntry) -> Self {
+        Self { pack, class: entry.class, dictionary: entry.dictionary, offset: entry.offset, stored: entry.stored, raw: entry.raw }
+    }
+
+    /// Its bytes in its pack.
+    fn range(&self) -> Range<u64> {
+        self.offset..self.offset + u64::from(self.stored)
+    }
 }
 
 /// All index files that were read, merged.
@@ -91,7 +109,7 @@ impl Index {
             let number = self.packs.len() as u32;
             self.packs.push((pack.hash, pack.size));
             for entry in &pack.entries {
-                let located = Located { pack: number, class: entry.class, offset: entry.offset, stored: entry.stored };
+                let located = Located::new(number, entry);
                 match self.blocks.entry(entry.id) {
                     Entry::Vacant(first) => {
                         first.insert(located);
@@ -113,6 +131,24 @@ impl Index {
     /// All places of a block.
     pub(super) fn places(&self, id: BlockId) -> impl Iterator<Item = Located> {
         self.get(id).into_iter().chain(self.copies.get(&id).into_iter().flatten().copied())
+    }
+
+    /// Whether a block lies in a pack that `whole` accepts by hash and size.
+    pub(super) fn lies_in(&self, id: BlockId, whole: impl Fn(&[u8; 32], u64) -> bool) -> bool {
+        self.places(id).any(|place| self.pack(place).is_some_and(|(hash, size)| whole(&hash, size)))
+    }
+
+    /// The same for a block with its dictionary: whether it can be read.
+    pub(super) fn holds(&self, id: BlockId, whole: impl Fn(&[u8; 32], u64) -> bool) -> bool {
+        // A dictionary has none itself.
+        let readable = |dictionary: BlockId| self.lies_in(dictionary, &whole);
+        let lies = |place: Located| self.pack(place).is_some_and(|(hash, size)| whole(&hash, size));
+        self.places(id).any(|place| lies(place) && place.dictionary.is_none_or(readable))
+    }
+
+    /// The dictionaries of all copies of a block.
+    pub(super) fn dictionaries(&self, id: BlockId) -> impl Iterator<Item = BlockId> {
+        self.places(id).filter_map(|place| place.dictionary)
     }
 
     pub(super) fn all(&self) -> impl Iterator<Item = BlockId> {
@@ -162,6 +198,10 @@ pub(super) struct Blocks {
     /// Held by whoever reads the index because a block was not found in it: the others wait for what comes of it.
     looking: tokio::sync::Mutex<()>,
     disk: Option<RepositoryCache>,
+    /// Blocks on their way into the disk cache.
+    coming: Coming,
+    /// Blocks that were decrypted and decompressed.
+    decoded: AtomicU64,
 }
 
 impl Blocks {
@@ -174,7 +214,17 @@ impl Blocks {
             recovered: tokio::sync::Mutex::default(),
             looking: tokio::sync::Mutex::default(),
             disk,
+            coming: Coming::default(),
+            decoded: AtomicU64::new(0),
         }
+    }
+
+    /// What reading has cost so far.
+    pub(super) fn reading(&self) -> Reading {
+        let ((kept_bytes, kept_limit), disk) = (self.cache.bytes(), self.disk.as_ref().map(RepositoryCache::hits_and_misses));
+        let (disk_hits, disk_misses) = disk.unwrap_or_default();
+        let (kept_bytes, kept_limit) = (kept_bytes as u64, kept_limit as u64);
+        Reading { store: self.store.traffic(), decoded: self.decoded.load(Ordering::Relaxed), kept_bytes, kept_limit, disk_hits, disk_misses }
     }
 
     pub(super) fn index(&self) -> std::sync::RwLockReadGuard<'_, Index> {
@@ -290,7 +340,7 @@ impl Blocks {
         if named != hex(blake3::hash(sealed).as_bytes()) {
             return Err(FormatError::Misnamed);
         }
-        decode_index(&content::decode(&self.ring.open(false, sealed, INDEX_BINDING)?, None)?)
+        decode_index(&structure::decode(&self.ring.open(false, sealed, INDEX_BINDING)?)?)
     }
 
     /// All packs of the store.
@@ -341,6 +391,13 @@ impl Blocks {
         self.recovered.lock().await.clone().unwrap_or_default()
     }
 
+    /// An index file names them now.
+    pub(super) async fn recovered_are_indexed(&self) {
+        if let Some(recovered) = self.recovered.lock().await.as_mut() {
+            recovered.clear();
+        }
+    }
+
     /// What a pack says of itself.
     pub(super) async fn read_footer(&self, key: &str, size: u64) -> Result<PackInfo, RepositoryError> {
         let damaged = |reason| RepositoryError::Damaged { object: key.to_owned(), reason };
@@ -355,7 +412,7 @@ impl Blocks {
 
     /// The blocks that a pack names itself.
     pub(super) fn open_footer(&self, sealed: &[u8]) -> Result<Vec<PackEntry>, FormatError> {
-        decode_entries(&content::decode(&self.ring.open(false, sealed, FOOTER_BINDING)?, None)?)
+        decode_entries(&structure::decode(&self.ring.open(false, sealed, FOOTER_BINDING)?)?)
     }
 
     /// All places of a block, each with the name of its pack; at least one.
@@ -415,6 +472,34 @@ impl Blocks {
         fetch.cell().get_or_try_init(|| fetched).await.cloned()
     }
 
+    /// Whether there is a disk cache to bring blocks into.
+    pub(super) const fn brings(&self) -> bool {
+        self.disk.is_some()
+    }
+
+    /// Brings blocks into the disk cache, as they are: they are decoded by who needs them.
+    pub(super) async fn bring(&self, ids: &[BlockId]) {
+        let Some(disk) = &self.disk else { return };
+        // At once, before anything is waited for: whoever needs one of them now shall not ask for it as well.
+        let batch = self.coming.begin(ids.iter().copied().filter(|id| self.cache.get(*id).is_none()).collect());
+        let mut by_pack: HashMap<String, Vec<(BlockId, Located)>> = HashMap::new();
+        for &id in &batch.ids {
+            if !disk.has(&kept_name(id)).await
+                && let Ok(places) = self.locate(id).await
+                && let Some((located, pack)) = places.into_iter().next()
+            {
+                by_pack.entry(pack).or_default().push((id, located));
+            }
+        }
+        for (pack, wanted) in by_pack {
+            let ranges: Vec<_> = wanted.iter().map(|(_, at)| at.range()).collect();
+            let Ok(parts) = self.store.get_ranges(&pack, &ranges).await else { continue };
+            for ((id, located), sealed) in wanted.into_iter().zip(parts) {
+                disk.put(&kept_name(id), vec![Bytes::from(vec![located.class.to_byte()]), sealed]).await;
+            }
+        }
+    }
+
     /// A block that is kept on the disk: its class, then its sealed bytes.
     async fn kept_on_disk(&self, id: BlockId) -> Result<Option<Bytes>, RepositoryError> {
         let Some(disk) = &self.disk else { return Ok(None) };
@@ -422,7 +507,7 @@ impl Blocks {
         let Some(kept) = disk.get(&name, MAX_SEALED + 1).await else { return Ok(None) };
         let class = kept.first().and_then(|&byte| Class::from_byte(byte).ok());
         let read = match class {
-            Some(class) => self.decode(id, Located { pack: 0, class, offset: 0, stored: 0 }, "the cache", &kept.slice(1..)).await,
+            Some(class) => self.decode(id, class, "the cache", &kept.slice(1..)).await.map(|(raw, _)| raw),
             None => Err(RepositoryError::Damaged { object: name.clone(), reason: FormatError::Truncated }),
         };
         match read {
@@ -436,6 +521,7 @@ impl Blocks {
 
     /// The first copy of a block that is whole.
     async fn fetch(&self, id: BlockId) -> Result<Bytes, RepositoryError> {
+        self.coming.wait_for(id).await;
         if let Some(bytes) = self.kept_on_disk(id).await? {
             return Ok(bytes);
         }
@@ -459,10 +545,9 @@ impl Blocks {
     async fn fetch_from(&self, id: BlockId, places: &[(Located, String)]) -> Result<Bytes, RepositoryError> {
         let mut first = None;
         for (located, pack) in places {
-            let range = located.offset..located.offset + u64::from(located.stored);
             let read = async {
-                let sealed = self.store.get_range(pack, range).await.map_err(|error| damage_of(error, pack))?;
-                let raw = self.decode(id, *located, pack, &sealed).await?;
+                let sealed = self.store.get_range(pack, located.range()).await.map_err(|error| damage_of(error, pack))?;
+                let raw = self.decode_located(id, *located, pack, &sealed).await?;
                 if let Some(disk) = &self.disk {
                     disk.put(&kept_name(id), vec![Bytes::from(vec![located.class.to_byte()]), sealed]).await;
                 }
@@ -476,30 +561,46 @@ impl Blocks {
         Err(first.unwrap_or_else(|| RepositoryError::Missing { object: format!("block {id}") }))
     }
 
-    async fn decode(&self, id: BlockId, located: Located, pack: &str, sealed: &[u8]) -> Result<Bytes, RepositoryError> {
-        if located.class.sensitive && self.ring.sensitive.is_empty() {
+    /// A block's raw bytes, out of a pack of which an index or a footer tells how it was compressed.
+    async fn decode_located(&self, id: BlockId, located: Located, pack: &str, sealed: &[u8]) -> Result<Bytes, RepositoryError> {
+        let (raw, dictionary) = self.decode(id, located.class, pack, sealed).await?;
+        if dictionary != located.dictionary {
+            // Else a prune would take the dictionary for one that nobody needs.
+            let reason = FormatError::Invalid("another dictionary than its pack says");
+            return Err(RepositoryError::Damaged { object: format!("block {id} in {pack}"), reason });
+        }
+        Ok(raw)
+    }
+
+    /// The raw bytes, and the dictionary that it took to get them.
+    async fn decode(&self, id: BlockId, class: Class, pack: &str, sealed: &[u8]) -> Result<(Bytes, Option<BlockId>), RepositoryError> {
+        if class.sensitive && self.ring.sensitive.is_empty() {
             return Err(RepositoryError::NeedsSensitiveKey);
         }
         let damaged = |reason| RepositoryError::Damaged { object: format!("block {id} in {pack}"), reason };
-        let encoded = self.ring.open(located.class.sensitive, sealed, &block_binding(id, located.class)).map_err(damaged)?;
-        let dictionary = match content::dictionary(&encoded).map_err(damaged)? {
+        let encoded = self.ring.open(class.sensitive, sealed, &block_binding(id, class)).map_err(damaged)?;
+        let needs = content::dictionary(&encoded).map_err(damaged)?;
+        let dictionary = match needs {
             Some(dictionary) => {
-                let class = self.index().get(dictionary).map(|found| found.class);
+                let found = self.index().get(dictionary).map(|found| found.class);
                 // A dictionary is stored without one, so this ends.
-                if located.class.content == Content::Dictionary || class.is_some_and(|class| class.content != Content::Dictionary) {
+                if class.content == Content::Dictionary || found.is_some_and(|found| found.content != Content::Dictionary) {
                     return Err(damaged(FormatError::Invalid("a dictionary that is none")));
                 }
                 Some(Box::pin(self.get(dictionary)).await?)
             }
             None => None,
         };
-        content::decode(&encoded, dictionary.as_deref()).map(Bytes::from).map_err(damaged)
+        let of_catalog = matches!(class.content, Content::Segment | Content::Top);
+        let raw = if of_catalog { structure::decode(&encoded) } else { content::decode(&encoded, dictionary.as_deref()) };
+        let raw = raw.map_err(damaged)?;
+        self.decoded.fetch_add(1, Ordering::Relaxed);
+        Ok((raw.into(), needs))
     }
 
     /// The raw bytes of a block that came with its pack.
     pub(super) async fn decode_entry(&self, entry: &PackEntry, pack: &str, sealed: &[u8]) -> Result<Bytes, RepositoryError> {
-        let located = Located { pack: 0, class: entry.class, offset: entry.offset, stored: entry.stored };
-        self.decode(entry.id, located, pack, sealed).await
+        self.decode_located(entry.id, Located::new(0, entry), pack, sealed).await
     }
 
     /// Many blocks, near ones of a pack in one request. Meant for catalogs: nothing stays in the cache.
@@ -527,11 +628,11 @@ impl Blocks {
     }
 
     async fn get_of_pack(&self, pack: &str, wanted: &[(BlockId, Located)]) -> Result<Vec<(BlockId, Bytes)>, RepositoryError> {
-        let ranges: Vec<_> = wanted.iter().map(|(_, at)| at.offset..at.offset + u64::from(at.stored)).collect();
+        let ranges: Vec<_> = wanted.iter().map(|(_, at)| at.range()).collect();
         let parts = self.store.get_ranges(pack, &ranges).await.map_err(|error| damage_of(error, pack))?;
         let mut found = Vec::new();
         for (&(id, located), sealed) in wanted.iter().zip(parts) {
-            found.push((id, self.decode(id, located, pack, &sealed).await?));
+            found.push((id, self.decode_located(id, located, pack, &sealed).await?));
         }
         Ok(found)
     }

@@ -39,6 +39,11 @@ impl Cache {
         Self { limit, inner: Mutex::default() }
     }
 
+    /// Bytes that are kept, and the most that may be.
+    pub(super) fn bytes(&self) -> (usize, usize) {
+        (self.inner().bytes, self.limit)
+    }
+
     fn inner(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -26,6 +26,22 @@ async fn read(store: &Store, cache: &DiskCache, objects: &Cluster) -> Traffic {
     store.traffic().since(&before)
 }
 
+#[tokio::test]
+async fn what_reading_costs_is_counted() {
+    let (store, _, objects) = stored().await;
+    let folder = tempfile::tempdir().unwrap();
+    for warm in [false, true] {
+        let repository = Repository::open(store.clone(), &password()).await.unwrap().with_cache(&DiskCache::new(folder.path(), 10 << 20));
+        assert_eq!((repository.reading().decoded, repository.reading().disk_hits, repository.reading().kept_bytes), (0, 0, 0));
+        let root = repository.newest().await.unwrap().unwrap();
+        assert_holds(&repository, &root, &objects).await;
+        let reading = repository.reading();
+        assert!(reading.decoded > 5 && reading.kept_bytes > 0 && reading.kept_bytes <= reading.kept_limit, "{reading:?}");
+        assert_eq!(reading.store, store.traffic());
+        assert!(if warm { reading.disk_hits > 5 && reading.disk_misses == 0 } else { reading.disk_misses > 5 }, "{reading:?}");
+    }
+}
+
 fn files(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).into_iter().flatten() {
@@ -113,4 +129,35 @@ async fn damage_of_the_store_is_not_hidden_by_the_cache() {
     assert_eq!(third.layers.len(), 1, "nothing stands on a damaged layer");
     // Who only reads is better off.
     assert_holds(&repository, &repository.newest().await.unwrap().unwrap(), &objects).await;
+}
+
+#[tokio::test]
+async fn neighbours_are_brought_together_and_read_from_the_disk() {
+    let (store, root, objects) = stored().await;
+    let folder = tempfile::tempdir().unwrap();
+    let repository = Repository::open(store.clone(), &password()).await.unwrap().with_cache(&DiskCache::new(folder.path(), 10 << 20));
+    let snapshot = repository.open_snapshot(&root).await.unwrap();
+    let mut ids: Vec<BlockId> = (0..snapshot.catalog().len()).filter_map(|row| Some(snapshot.catalog().place(row, Part::Manifest)?.block)).collect();
+    ids.sort();
+    ids.dedup();
+    assert!(snapshot.brings() && ids.len() > 2, "{}", ids.len());
+    // The index is read for the first block of all.
+    snapshot.block(ids[0]).await.unwrap();
+    let before = store.traffic();
+    // Two at once share the work, and whoever needs one meanwhile waits for it.
+    tokio::join!(snapshot.bring(&ids), snapshot.bring(&ids), async { drop(snapshot.block(ids[1]).await.unwrap()) });
+    let brought = store.traffic().since(&before);
+    assert!(brought.reads <= ids.len() as u64 / 2, "{brought:?} for {} blocks", ids.len());
+    for id in &ids {
+        snapshot.block(*id).await.unwrap();
+    }
+    assert_eq!(store.traffic().since(&before).requests(), brought.requests());
+    assert_holds(&repository, &root, &objects).await;
+
+    // What cannot be read is no matter of who brings it.
+    let without = Repository::open(store.clone(), &password()).await.unwrap().with_cache(&DiskCache::new(folder.path().join("b"), 10 << 20));
+    let snapshot = without.open_snapshot(&root).await.unwrap();
+    let gone = BlockId([7; 32]);
+    snapshot.bring(&[gone]).await;
+    assert!(matches!(snapshot.block(gone).await, Err(RepositoryError::Missing { .. })));
 }

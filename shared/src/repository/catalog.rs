@@ -48,7 +48,7 @@ pub struct BlockRange {
     pub length: u32,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 struct PackedRow {
     key_end: u32,
     manifest: Place,
@@ -157,6 +157,31 @@ impl Catalog {
         Ok(())
     }
 
+    /// A catalog of only these rows, given in ascending order. They are numbered anew; those that are not there are left out.
+    pub fn only(&self, rows: &[u32]) -> Self {
+        let mut part = Self { blocks: self.blocks.clone(), ..Self::default() };
+        let mut rows = rows.iter().copied().peekable();
+        for kind in &self.kinds {
+            let start = part.rows.len() as u32;
+            while let Some(number) = rows.next_if(|&number| number < kind.rows.end) {
+                let Some(packed) = self.rows.get(number as usize) else { continue };
+                part.keys.push_str(self.key(number));
+                if let Some(&redacted) = self.redacted.get(&number) {
+                    part.redacted.insert(part.rows.len() as u32, redacted);
+                }
+                // Names of a part are no longer than those of the whole.
+                part.rows.push(PackedRow { key_end: part.keys.len() as u32, ..*packed });
+            }
+            let rows = start..part.rows.len() as u32;
+            if !rows.is_empty() {
+                part.kinds.push(CatalogKind { info: kind.info.clone(), rows });
+            }
+        }
+        part.keys.shrink_to_fit();
+        part.rows.shrink_to_fit();
+        part
+    }
+
     /// The kinds that have objects.
     pub fn kinds(&self) -> &[CatalogKind] {
         &self.kinds
@@ -172,7 +197,8 @@ impl Catalog {
         self.rows.is_empty()
     }
 
-    fn key(&self, number: u32) -> &str {
+    /// `namespace/name` or `name` of a row; empty when there is no such row.
+    pub(crate) fn key(&self, number: u32) -> &str {
         let at = number as usize;
         let start = at.checked_sub(1).and_then(|before| self.rows.get(before)).map_or(0, |row| row.key_end as usize);
         let end = self.rows.get(at).map_or(start, |row| row.key_end as usize);
@@ -206,7 +232,8 @@ impl Catalog {
         })
     }
 
-    fn kind_of(&self, number: u32) -> Option<&CatalogKind> {
+    /// The kind of a row.
+    pub fn kind_of(&self, number: u32) -> Option<&CatalogKind> {
         let at = self.kinds.partition_point(|kind| kind.rows.end <= number);
         self.kinds.get(at).filter(|kind| kind.rows.contains(&number))
     }

@@ -13,7 +13,6 @@ use super::{
         pack::{TRAILER, footer_length},
     },
     prune::trash,
-    snapshot::in_tables,
 };
 
 /// How deep to look.
@@ -140,7 +139,7 @@ impl Repository {
                 let located = blocks.index().get(id);
                 let given_up = {
                     let index = blocks.index();
-                    located.is_some() && index.places(id).filter_map(|located| index.pack(located)).all(|(hash, _)| trashed.contains(&hash))
+                    index.holds(id, |_, _| true) && !index.holds(id, |hash, _| !trashed.contains(hash))
                 };
                 // A prune beside a backup gives up whole packs, a repair damaged ones.
                 if given_up {
@@ -156,8 +155,13 @@ impl Repository {
                     None => {
                         bad.entry(id).or_insert_with(|| RepositoryError::Missing { object: format!("block {id}") }.to_string());
                     }
-                    Some(located) if !in_tables(located.class.content) => {
+                    Some(located) if !located.class.content.is_of_objects() => {
                         bad.entry(id).or_insert_with(|| format!("block {id} is not one that holds objects"));
+                    }
+                    Some(_) if !blocks.index().holds(id, |_, _| true) => {
+                        let dictionary = located.and_then(|located| located.dictionary).unwrap_or(id);
+                        let object = format!("block {dictionary}, which block {id} was compressed with");
+                        bad.entry(id).or_insert_with(|| RepositoryError::Missing { object }.to_string());
                     }
                     Some(_) => {}
                 }
@@ -290,6 +294,13 @@ impl Repository {
                 report.errors.push(CheckError { error: format!("{damage}; no block is lost by it"), snapshots: Vec::new(), objects: Vec::new() });
             }
         }
+        let index = self.inner.blocks.index();
+        let without_dictionary = index.all().filter(|id| !bad.contains_key(id)).filter_map(|id| {
+            let errors: Option<Vec<&String>> = index.places(id).map(|place| bad.get(&place.dictionary?)).collect();
+            Some((id, (*errors?.first()?).clone()))
+        });
+        bad.extend(without_dictionary.collect::<Vec<_>>());
+        drop(index);
         Ok(bad)
     }
 }

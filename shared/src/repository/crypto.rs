@@ -14,7 +14,8 @@ use super::{
     format::{BlockId, Class, FormatError, hex},
 };
 
-const KEY_ID_LEN: usize = 4;
+/// Bytes at the beginning of whatever is sealed that tell the data key.
+pub(crate) const KEY_ID_LEN: usize = 4;
 pub(crate) const NONCE_LEN: usize = 24;
 const TAG_LEN: usize = 16;
 
@@ -105,7 +106,32 @@ impl KeyRing {
     /// Opens what [`KeyRing::seal`] sealed for the same purpose.
     pub(crate) fn open(&self, sensitive: bool, sealed: &[u8], bound_to: &[u8]) -> Result<Vec<u8>, FormatError> {
         let head = sealed.get(..KEY_ID_LEN).ok_or(FormatError::Truncated)?;
-        self.keys(sensitive).iter().find(|key| key.head() == head).ok_or(FormatError::Forged)?.open(sealed, bound_to)
+        self.keys(sensitive).iter().find(|key| key.head() == head).ok_or(FormatError::UnknownKey)?.open(sealed, bound_to)
+    }
+
+    /// Whether bytes were sealed with a data key that another one has taken the place of.
+    pub(crate) fn is_old(&self, sealed: &[u8]) -> bool {
+        let old = |keys: &[DataKey]| keys.split_last().is_some_and(|(_, old)| old.iter().any(|key| sealed.starts_with(key.head())));
+        old(&self.general) || old(&self.sensitive)
+    }
+
+    /// The same keys, and a new one of each that seals from now on.
+    pub(crate) fn rotated(&self) -> Result<Self, RepositoryError> {
+        let mut ring = self.clone();
+        for keys in [&mut ring.general, &mut ring.sensitive] {
+            let mut new = DataKey::generate()?;
+            // Sealed bytes name their key by its head alone.
+            while keys.iter().any(|key| key.head() == new.head()) {
+                new = DataKey::generate()?;
+            }
+            keys.push(new);
+        }
+        Ok(ring)
+    }
+
+    /// What a password of general access opens of it.
+    pub(crate) fn general_only(&self) -> Self {
+        Self { general: self.general.clone(), sensitive: Vec::new() }
     }
 
     /// Keyed BLAKE3 of raw bytes.

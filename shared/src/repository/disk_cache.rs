@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! <folder>/CACHEDIR.TAG                  tells backup programs to leave it out
-//! <folder>/<repository id>/roots/<ULID>
+//! <folder>/<repository id>/roots/<ULID>.<milliseconds>.<bytes>   time and size in the store: a prune may put another in its place
 //!                          index/<64 hex>
 //!                          packs/<64 hex>            packs of catalogs, whole
 //!                          blocks/<2 hex>/<64 hex>   class of the block (1 byte), then its sealed bytes
@@ -29,6 +29,7 @@ use std::{
 use bytes::Bytes;
 
 use super::SnapshotId;
+use crate::store::Entry;
 
 /// The times of files are told apart by more than this, so that not every read writes.
 const TOUCH: Duration = Duration::from_secs(600);
@@ -51,6 +52,9 @@ struct Inner {
     /// Writing failed: the disk is full, or the folder may not be written to.
     broken: AtomicBool,
     names: AtomicU64,
+    /// Files that were asked for and there, and those that were not.
+    hits: AtomicU64,
+    misses: AtomicU64,
 }
 
 /// A file of the cache.
@@ -67,7 +71,8 @@ impl DiskCache {
     /// A cache in this folder, which is made when something is kept, of at most about so many bytes.
     pub fn new(folder: impl Into<PathBuf>, limit: u64) -> Self {
         let (written, broken, names) = (AtomicU64::new(limit), AtomicBool::new(false), AtomicU64::new(0));
-        Self { inner: Arc::new(Inner { folder: folder.into(), limit, written, broken, names }) }
+        let (hits, misses) = (AtomicU64::new(0), AtomicU64::new(0));
+        Self { inner: Arc::new(Inner { folder: folder.into(), limit, written, broken, names, hits, misses }) }
     }
 
     /// The part of one repository.
@@ -89,7 +94,20 @@ impl RepositoryCache {
     /// A file, if it is there and not larger than any of its kind.
     pub(super) async fn get(&self, name: &str, maximum: u64) -> Option<Bytes> {
         let path = self.folder.join(name);
-        tokio::task::spawn_blocking(move || read(&path, maximum).ok()).await.ok()?.map(Bytes::from)
+        let found = tokio::task::spawn_blocking(move || read(&path, maximum).ok()).await.ok().flatten();
+        let counter = if found.is_some() { &self.cache.inner.hits } else { &self.cache.inner.misses };
+        counter.fetch_add(1, Ordering::Relaxed);
+        found.map(Bytes::from)
+    }
+
+    /// Whether a file is there.
+    pub(super) async fn has(&self, name: &str) -> bool {
+        tokio::fs::try_exists(self.folder.join(name)).await.unwrap_or(false)
+    }
+
+    /// How often a file was there and how often not, by all users of this cache in this process.
+    pub(super) fn hits_and_misses(&self) -> (u64, u64) {
+        (self.cache.inner.hits.load(Ordering::Relaxed), self.cache.inner.misses.load(Ordering::Relaxed))
     }
 
     /// Keeps a file, as far as that works.
@@ -208,7 +226,7 @@ fn kept(folder: &Path) -> io::Result<Vec<Kept>> {
     let mut found = Vec::new();
     for repository in names(folder)?.into_iter().filter(|name| name.len() == 32 && is_hex(name)) {
         let repository = folder.join(repository);
-        collect(&repository.join("roots"), &mut found, |name| name.parse::<SnapshotId>().is_ok());
+        collect(&repository.join("roots"), &mut found, is_root);
         let hash = |name: &str| name.len() == 64 && is_hex(name);
         collect(&repository.join("index"), &mut found, hash);
         collect(&repository.join("packs"), &mut found, hash);
@@ -218,6 +236,17 @@ fn kept(folder: &Path) -> io::Result<Vec<Kept>> {
         }
     }
     Ok(found)
+}
+
+/// The name of a root that was written to the store at this time.
+pub(super) fn root_name(entry: &Entry) -> String {
+    format!("{}.{}.{}", entry.key, entry.modified.as_millisecond().max(0), entry.size)
+}
+
+fn is_root(name: &str) -> bool {
+    let mut parts = name.split('.');
+    let is_number = |part: Option<&str>| part.is_some_and(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()));
+    parts.next().is_some_and(|id| id.parse::<SnapshotId>().is_ok()) && is_number(parts.next()) && is_number(parts.next()) && parts.next().is_none()
 }
 
 fn names(folder: &Path) -> io::Result<Vec<String>> {

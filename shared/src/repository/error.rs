@@ -92,10 +92,16 @@ pub enum RepositoryError {
         source: ObjectError,
     },
     /// The key must stay.
-    #[error("key {id} is the last one with full access; add another before you remove it")]
+    #[error("key {id} is the last one with full access to all data keys; add another before you remove it")]
     LastKey {
         /// The key.
         id: String,
+    },
+    /// Somebody else has changed the keys, or a rotation was cut off.
+    #[error("the keys of the repository at {place} are not those that this password opened: nothing was changed")]
+    KeysChanged {
+        /// Where.
+        place: String,
     },
     /// No such key or snapshot.
     #[error("the repository has no {what}")]

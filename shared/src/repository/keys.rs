@@ -19,8 +19,8 @@ use super::{
 };
 
 /// Memory above this is refused: a hostile key file must not take the machine down.
-const MAX_MEMORY_KIB: u32 = 256 << 10;
-const MAX_ITERATIONS: u32 = 16;
+const MAX_MEMORY_KIB: u32 = 64 << 10;
+const MAX_ITERATIONS: u32 = 8;
 const MAX_PARALLELISM: u32 = 8;
 
 /// A password. Never printed, wiped from memory when dropped.
@@ -102,6 +102,9 @@ pub struct KeyInfo {
     pub access: Access,
     /// Whether this is the key that opened the repository.
     pub current: bool,
+    /// How many general data keys it opens: fewer than others when a rotation was cut off.
+    #[serde(rename = "dataKeys")]
+    pub data_keys: usize,
 }
 
 /// The keys of a repository.
@@ -131,7 +134,19 @@ pub(crate) struct KeyHeader {
     pub(crate) label: String,
     pub(crate) created: Timestamp,
     pub(crate) access: Access,
+    /// How many general data keys it wraps: of two files that a password opens, the one with more is newer.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub(crate) data_keys: usize,
     kdf: Kdf,
+}
+
+fn one() -> usize {
+    1
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_one(number: &usize) -> bool {
+    *number == 1
 }
 
 pub(crate) struct KeyFile {
@@ -212,7 +227,8 @@ impl KeyFile {
         let plain = Zeroizing::new(serde_json::to_vec(&keys).map_err(|_| failed("encoding"))?);
         let access = if ring.sensitive.is_empty() { Access::General } else { Access::Full };
         let cipher = wrapping_cipher(password, &kdf).map_err(|error| failed(&error.to_string()))?;
-        let header = KeyHeader { version: 1, repository: repository.to_owned(), label: label.to_owned(), created, access, kdf };
+        let data_keys = ring.general.len();
+        let header = KeyHeader { version: 1, repository: repository.to_owned(), label: label.to_owned(), created, access, data_keys, kdf };
         let line = serde_json::to_string(&header).map_err(|_| failed("encoding"))?;
         let nonce = random::<NONCE_LEN>()?;
         let wrapped = cipher.encrypt(&XNonce::from(nonce), Payload { msg: &plain, aad: &binding(id, &line) }).map_err(|_| failed("encryption"))?;
@@ -242,7 +258,6 @@ impl KeyFile {
 
     /// The data keys, or `None` for a wrong password.
     pub(crate) fn open(&self, password: &Password, id: &str) -> Result<Option<KeyRing>, FormatError> {
-        let wrong = FormatError::Invalid("a key that is not hex");
         let (nonce, wrapped) = self.sealed.split_first_chunk::<NONCE_LEN>().ok_or(FormatError::Truncated)?;
         let cipher = wrapping_cipher(password, &self.header.kdf)?;
         let bound_to = binding(id, &self.line);
@@ -250,14 +265,19 @@ impl KeyFile {
             return Ok(None);
         };
         let plain = Zeroizing::new(plain);
-        let keys: Wrapped = serde_json::from_slice(&plain).map_err(|_| wrong.clone())?;
-        let unwrap = |keys: &[WrappedKey]| {
-            let key = |key: &WrappedKey| Some(DataKey::new(unhex(&key.id)?.try_into().ok()?, unhex(&key.key)?.try_into().ok()?));
-            keys.iter().map(|wrapped| key(wrapped).ok_or(FormatError::Invalid("a data key of the wrong length"))).collect::<Result<Vec<_>, _>>()
-        };
-        let ring = KeyRing { general: unwrap(&keys.general)?, sensitive: unwrap(&keys.sensitive)? };
-        if ring.general.is_empty() { Err(FormatError::Invalid("a key that opens nothing")) } else { Ok(Some(ring)) }
+        unwrap_keys(&plain).map(Some)
     }
+}
+
+/// The data keys that the decrypted part of a key file holds.
+pub(super) fn unwrap_keys(plain: &[u8]) -> Result<KeyRing, FormatError> {
+    let keys: Wrapped = serde_json::from_slice(plain).map_err(|_| FormatError::Invalid("a key that is not hex"))?;
+    let unwrap = |keys: &[WrappedKey]| {
+        let key = |key: &WrappedKey| Some(DataKey::new(unhex(&key.id)?.try_into().ok()?, unhex(&key.key)?.try_into().ok()?));
+        keys.iter().map(|wrapped| key(wrapped).ok_or(FormatError::Invalid("a data key of the wrong length"))).collect::<Result<Vec<_>, _>>()
+    };
+    let ring = KeyRing { general: unwrap(&keys.general)?, sensitive: unwrap(&keys.sensitive)? };
+    if ring.general.is_empty() { Err(FormatError::Invalid("a key that opens nothing")) } else { Ok(ring) }
 }
 
 #[cfg(test)]
@@ -293,7 +313,7 @@ mod tests {
         let ring = KeyRing::generate().unwrap();
         let bytes = KeyFile::seal(&ring, &Password::new("p"), KeyCost::CHEAP, ("k", "r"), "", Timestamp::UNIX_EPOCH).unwrap();
         for (from, to) in
-            [("\"memory_kib\":32", "\"memory_kib\":262145"), ("\"iterations\":1", "\"iterations\":17"), ("\"parallelism\":1", "\"parallelism\":9")]
+            [("\"memory_kib\":32", "\"memory_kib\":65537"), ("\"iterations\":1", "\"iterations\":9"), ("\"parallelism\":1", "\"parallelism\":9")]
         {
             let opened = with_header(&bytes, from, to).open(&Password::new("p"), "k");
             assert!(matches!(opened, Err(FormatError::TooLarge { .. })), "{to}");

@@ -10,6 +10,7 @@ use std::{
 
 use super::{
     RepositoryError,
+    dictionaries::Dictionaries,
     format::{
         BLOCK_TARGET, BlockId, Class, Content, MAX_BLOCK, MAX_KEY, SEGMENT_ROWS,
         segment::{self, Lengths, Place, SegmentRow},
@@ -32,12 +33,12 @@ struct Parent {
     thin: HashSet<BlockId>,
 }
 
-/// A row of the parent with those of its blocks that can be taken over.
-struct Old {
-    row: SegmentRow,
+/// A row of the parent, or of another snapshot of the repository, with those of its blocks that can be taken over.
+pub(super) struct Old {
+    pub(super) row: SegmentRow,
     /// With the redacted form, where there is one.
-    manifest: Option<(BlockId, Option<BlockId>)>,
-    rest: Option<BlockId>,
+    pub(super) manifest: Option<(BlockId, Option<BlockId>)>,
+    pub(super) rest: Option<BlockId>,
 }
 
 /// Numbers for blocks, in the order in which they are first named.
@@ -85,14 +86,33 @@ pub struct KindWriter {
     /// Blocks of the segments, in the order of the rows: it depends on the objects alone.
     table: BlockTable,
     segments: Vec<SegmentRef>,
+    dictionaries: Dictionaries,
     parts: Parts,
     last_key: String,
     stats: Stats,
 }
 
+/// Where the parts of an object come from, when they are needed.
+enum Source<'a> {
+    /// Item of a LIST body.
+    Item(&'a [u8]),
+    /// Parts that were made before.
+    Parts(LoadParts<'a>),
+    /// A row of this repository, and its parts where a block is not to be taken over.
+    Row(Box<Old>, LoadParts<'a>),
+}
+
+/// Puts the parts of an object in the place of others.
+pub(super) type LoadParts<'a> = &'a mut dyn FnMut(&mut Parts) -> Result<(), RepositoryError>;
+
 impl KindWriter {
     pub(super) fn new(shared: Arc<Shared>, kind: KindInfo) -> Self {
         let sensitivity = shared.sensitivity(&kind);
+        Self::with_sensitivity(shared, kind, sensitivity)
+    }
+
+    /// The same for a caller who knows by himself whether the kind is protected.
+    pub(super) fn with_sensitivity(shared: Arc<Shared>, kind: KindInfo, sensitivity: Sensitivity) -> Self {
         let sensitive = sensitivity != Sensitivity::Open;
         let open = |content, sensitive| OpenBlock { class: Class { content, sensitive }, raw: Vec::new(), rows: Vec::new() };
         let parent = Self::open_parent(&shared, &kind);
@@ -109,6 +129,7 @@ impl KindWriter {
             open_table: BlockTable::default(),
             table: BlockTable::default(),
             segments: Vec::new(),
+            dictionaries: Dictionaries::new(Arc::clone(&shared), kind.group_resource()),
             parts: Parts::default(),
             last_key: String::new(),
             stats: Stats::default(),
@@ -197,15 +218,48 @@ impl KindWriter {
     /// begun anew does not.
     pub fn push(&mut self, namespace: Option<&str>, name: &str, item: &[u8]) -> Result<(), RepositoryError> {
         let key = namespace.map_or_else(|| name.to_owned(), |namespace| format!("{namespace}/{name}"));
+        let raw_hash = self.short_hash(item)?;
+        self.push_object(key, raw_hash, Source::Item(item))?;
+        self.stats.raw_bytes += item.len() as u64;
+        Ok(())
+    }
+
+    /// Adds an object whose parts were made before. They are asked for unless the parent has a row of the same `raw_hash`.
+    ///
+    /// # Errors
+    /// As [`KindWriter::push`], and those of `parts`.
+    pub(super) fn push_parts(&mut self, key: String, raw_hash: u64, parts: LoadParts<'_>) -> Result<(), RepositoryError> {
+        self.push_object(key, raw_hash, Source::Parts(parts))
+    }
+
+    /// Adds an object as another snapshot of the same repository has it. Its blocks are taken over as far as `old` names them; its parts are asked
+    /// for where it does not and the parent has no row of the same hash.
+    ///
+    /// # Errors
+    /// As [`KindWriter::push`], and those of `parts`.
+    pub(super) fn push_row(&mut self, old: Old, parts: LoadParts<'_>) -> Result<(), RepositoryError> {
+        self.push_object(old.row.key.clone(), old.row.raw_hash, Source::Row(Box::new(old), parts))
+    }
+
+    /// Whether the parts of its objects lie under the sensitive key.
+    pub(super) fn is_sensitive(&self) -> bool {
+        self.sensitivity != Sensitivity::Open
+    }
+
+    /// Head of the hash that tells whether two objects of the kind are the same.
+    pub(super) fn short_hash(&self, bytes: &[u8]) -> Result<u64, RepositoryError> {
+        let hash = self.shared.repository.inner.ring.hash(self.is_sensitive(), bytes)?;
+        Ok(hash.first_chunk().map_or(0, |head| u64::from_le_bytes(*head)))
+    }
+
+    fn push_object(&mut self, key: String, raw_hash: u64, source: Source<'_>) -> Result<(), RepositoryError> {
         if key <= self.last_key {
             return Err(RepositoryError::OutOfOrder { kind: self.kind.group_resource().to_string(), key, previous: self.last_key.clone() });
         }
         if key.len() > MAX_KEY {
             return Err(self.refused(&key, ObjectError::NameTooLong { length: key.len(), limit: MAX_KEY }));
         }
-        let sensitive = self.sensitivity != Sensitivity::Open;
-        let ring = &self.shared.repository.inner.ring;
-        let raw_hash = ring.hash(sensitive, item)?.first_chunk().map_or(0, |head| u64::from_le_bytes(*head));
+        let sensitive = self.is_sensitive();
         let before = self.parent_row(Some(&key))?;
         let known = before.is_some();
         // A row of a layer that stays says it already.
@@ -214,7 +268,7 @@ impl KindWriter {
         let same = old.as_ref().is_some_and(|old| old.row.raw_hash == raw_hash) && self.parent.as_ref().is_some_and(|parent| parent.same_type);
         let lengths = match old {
             Some(Old { row, manifest: Some(manifest), rest: Some(rest) }) if same => self.keep(row, manifest, rest, said)?,
-            old => match self.add(&key, item, raw_hash, old) {
+            old => match self.take_or_add(&key, source, raw_hash, old) {
                 // Not what the parent had, and not this: the snapshot is without the object.
                 Err(error @ RepositoryError::Object { .. }) if known && self.delta => {
                     self.bury(key)?;
@@ -230,10 +284,19 @@ impl KindWriter {
         };
         *count += 1;
         self.stats.objects += 1;
-        self.stats.raw_bytes += item.len() as u64;
         self.stats.logical_bytes += u64::from(lengths.manifest) + u64::from(lengths.status) + u64::from(lengths.server);
         self.last_key = key;
         Ok(())
+    }
+
+    fn take_or_add(&mut self, key: &str, source: Source<'_>, raw_hash: u64, old: Option<Old>) -> Result<Lengths, RepositoryError> {
+        match source {
+            Source::Row(own, parts) => match *own {
+                Old { row, manifest: Some(manifest), rest: Some(rest) } => self.keep(row, manifest, rest, false),
+                own => self.add(key, Source::Parts(parts), raw_hash, if own.manifest.is_some() { Some(own) } else { old }),
+            },
+            source => self.add(key, source, raw_hash, old),
+        }
     }
 
     fn refused(&self, key: &str, source: ObjectError) -> RepositoryError {
@@ -274,14 +337,17 @@ impl KindWriter {
         Ok(lengths)
     }
 
-    fn add(&mut self, key: &str, item: &[u8], raw_hash: u64, old: Option<Old>) -> Result<Lengths, RepositoryError> {
+    fn add(&mut self, key: &str, source: Source<'_>, raw_hash: u64, old: Option<Old>) -> Result<Lengths, RepositoryError> {
         let type_meta = TypeMeta { api_version: &self.api_version, kind: &self.kind.kind };
-        split(item, type_meta, self.sensitivity, &mut self.parts).map_err(|source| self.refused(key, source))?;
+        match source {
+            Source::Item(item) => split(item, type_meta, self.sensitivity, &mut self.parts).map_err(|source| self.refused(key, source))?,
+            Source::Parts(load) | Source::Row(_, load) => load(&mut self.parts)?,
+        }
         let largest = self.parts.manifest.len().max(self.parts.status.len() + self.parts.server.len());
         if largest > MAX_BLOCK {
             return Err(self.refused(key, ObjectError::ItemTooLarge { limit: MAX_BLOCK }));
         }
-        let sensitive = self.sensitivity != Sensitivity::Open;
+        let sensitive = self.is_sensitive();
         let hash = self.shared.repository.inner.ring.hash(sensitive, &self.parts.manifest)?;
         let manifest_hash = hash.first_chunk().copied().unwrap_or_default();
         let length = |part: &[u8]| u32::try_from(part.len()).unwrap_or(u32::MAX);
@@ -355,7 +421,9 @@ impl KindWriter {
         if rows.is_empty() {
             return Ok(());
         }
-        let number = self.open_table.number(shared.store_block_blocking(class, &raw)?);
+        let dictionary = self.dictionaries.get(class)?;
+        let number = self.open_table.number(shared.store_block_blocking(class, &raw, dictionary.as_ref())?);
+        self.dictionaries.learn(class, &raw);
         for at in rows {
             if let Some(row) = self.rows.get_mut(at) {
                 place_of(row, content).block = number;
@@ -378,7 +446,7 @@ impl KindWriter {
         let first_key = first.key.clone();
         self.number_blocks()?;
         let raw = segment::encode(&self.rows);
-        let block = self.shared.store_block_blocking(Class::general(Content::Segment), &raw)?;
+        let block = self.shared.store_block_blocking(Class::general(Content::Segment), &raw, None)?;
         self.segments.push(SegmentRef { block, rows: self.rows.len() as u32, first_key });
         self.rows.clear();
         Ok(())

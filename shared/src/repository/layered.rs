@@ -1,5 +1,4 @@
-//! For tests: a snapshot whose topmost layer lies in blocks with dictionaries, as a later program writes them. The format has them from the
-//! beginning, and every reader must read them.
+//! For tests: a snapshot whose topmost layer lies in blocks with trained dictionaries, as another program may write them.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -18,7 +17,7 @@ use super::{
         top::{self, LayerKind, LayerTop, SegmentRef},
     },
     layers::MergedRows,
-    packer::Packer,
+    packer::{PackedBlock, Packer},
     root::LayerRef,
     slice,
     snapshot::decode_segment,
@@ -40,7 +39,8 @@ impl Layer<'_> {
         let ring = &self.repository.inner.ring;
         let id = ring.block_id(class, raw)?;
         let sealed = ring.seal(class.sensitive, encoded, &block_binding(id, class))?;
-        self.packer.add(ring, id, class, raw.len(), &sealed)?;
+        let dictionary = content::dictionary(encoded).map_err(RepositoryError::damaged("a block"))?;
+        self.packer.add(ring, PackedBlock { id, class, dictionary, raw: raw.len() as u32 }, &sealed)?;
         Ok(id)
     }
 
@@ -129,8 +129,8 @@ impl Repository {
         }
         let Some((first, _)) = changed.first() else { return Ok(None) };
         let first_key = first.key.clone();
+        let own = if raw.is_empty() { None } else { Some(store_with_dictionary(layer, &raw, &manifests)?) };
         let mut table = Vec::new();
-        let own = if raw.is_empty() { None } else { Some(store_with_dictionary(layer, &raw, &manifests, &mut table)?) };
         let mut numbers: HashMap<BlockId, u32> = HashMap::new();
         let mut rows = Vec::new();
         for (mut row, blocks) in changed {
@@ -157,18 +157,12 @@ fn infos(tops: &[Arc<LayerTop>]) -> impl Iterator<Item = &KindInfo> {
     tops.iter().flat_map(|top| &top.kinds).map(|kind| &kind.info)
 }
 
-/// Stores manifests with a dictionary; the table names it, so that the root names all it needs.
-fn store_with_dictionary(
-    layer: &Layer<'_>,
-    raw: &[u8],
-    samples: &BTreeMap<&String, Bytes>,
-    table: &mut Vec<BlockId>,
-) -> Result<BlockId, RepositoryError> {
+/// Stores manifests with a dictionary in zstd's own format, which no writer makes and every reader reads.
+fn store_with_dictionary(layer: &Layer<'_>, raw: &[u8], samples: &BTreeMap<&String, Bytes>) -> Result<BlockId, RepositoryError> {
     let failed = |error: std::io::Error| RepositoryError::Machine(format!("no dictionary: {error}"));
     let samples: Vec<&[u8]> = samples.values().map(|sample| &sample[..]).collect();
     let dictionary = zstd::dict::from_samples(&samples, MAX_DICTIONARY / 64).map_err(failed)?;
     let id = layer.store_plain(Class::general(Content::Dictionary), &dictionary)?;
-    table.push(id);
-    let encoded = content::encode_with_dictionary(raw, id, &dictionary).map_err(failed)?;
+    let encoded = content::Compressor::new().map_err(failed)?.encode_with(raw, id, &dictionary);
     layer.store(Class::general(Content::Manifest), raw, &encoded)
 }

@@ -15,10 +15,19 @@ mod catalog;
 mod catalog_packs;
 mod check;
 mod choose;
+mod coming;
+pub mod copy;
 mod crypto;
+mod dictionaries;
+#[cfg(test)]
+mod dictionaries_tests;
 mod disk_cache;
 mod error;
+#[cfg(test)]
+mod flips_tests;
 mod format;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod keys;
 mod kind_writer;
 #[cfg(any(test, feature = "test-faults"))]
@@ -33,6 +42,9 @@ pub mod prune;
 pub mod repair;
 pub mod retention;
 mod root;
+mod rotate;
+#[cfg(test)]
+mod rotate_tests;
 mod snapshot;
 #[cfg(test)]
 mod tests;
@@ -52,16 +64,17 @@ pub use error::RepositoryError;
 pub use format::{BlockId, FormatError, VERSION, segment::Lengths};
 pub use keys::{Access, KeyCost, KeyInfo, KeyList, Password};
 pub use kind_writer::KindWriter;
-pub use root::{ClusterId, KindOutcome, KindReport, LayerRef, PackRef, Root, SnapshotId, Stats};
+pub use root::{ClusterId, Gaps, KindOutcome, KindReport, LayerRef, PackRef, Root, SnapshotId, Stats};
+pub use rotate::Rotation;
 pub use snapshot::{Snapshot, slice};
 pub use writer::{BackupOptions, CommitInfo, SnapshotWriter};
 
-use crate::store::{Created, Store, StoreError};
+use crate::store::{Created, Entry, Store, StoreError, Traffic};
 use blocks::{Blocks, damage_of};
 use crypto::{DataKey, KeyRing};
 use disk_cache::RepositoryCache;
-use format::{MAX_HEADER_FILE, MAX_SEALED, content, hex};
-use keys::KeyFile;
+use format::{MAX_HEADER_FILE, MAX_SEALED, content, hex, structure};
+use keys::{KeyFile, KeyHeader};
 
 /// Features that this program knows. None yet.
 const KNOWN_FEATURES: [&str; 0] = [];
@@ -114,6 +127,23 @@ impl std::fmt::Debug for Repository {
     }
 }
 
+/// What reading from a repository has cost since it was opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Reading {
+    /// What was asked of the store.
+    pub store: Traffic,
+    /// Blocks that were decrypted and decompressed.
+    pub decoded: u64,
+    /// Bytes of decoded blocks that are kept in memory.
+    pub kept_bytes: u64,
+    /// The most that may be.
+    pub kept_limit: u64,
+    /// Files that the cache on this machine had.
+    pub disk_hits: u64,
+    /// Files that it was asked for and did not have.
+    pub disk_misses: u64,
+}
+
 /// The snapshots of a repository.
 #[derive(Debug, Default)]
 pub struct SnapshotList {
@@ -163,32 +193,18 @@ impl Repository {
         };
         let parsed = read_config(&text).map_err(RepositoryError::damaged(format!("{place}/config")))?;
         let read_only = supported(&parsed.config, &place)?;
-        let mut readable = 0;
-        let mut damaged = None;
-        for entry in store.list("keys").await? {
-            let id = entry.key.trim_start_matches("keys/").to_owned();
-            let file = match read_key(&store, &entry.key, &parsed.config.id).await {
-                Ok(Some(file)) => file,
-                Ok(None) => continue,
-                Err(error) if error.is_damage() => {
-                    damaged = Some(error);
-                    continue;
-                }
-                Err(error) => return Err(error),
-            };
-            // Deriving a key takes a good part of a second of one core.
-            let (password, own) = (password.clone(), id.clone());
-            let opened =
-                tokio::task::spawn_blocking(move || file.open(&password, &own)).await.map_err(|error| RepositoryError::Machine(error.to_string()))?;
-            match opened {
+        let KeyFiles { files, damaged } = read_keys(&store, &parsed.config.id).await?;
+        let (readable, mut damaged) = (files.len(), damaged.into_iter().next().map(|(_, error)| error));
+        for (id, file) in files {
+            match open_key(&Arc::new(file), password, &id).await? {
                 Ok(Some(ring)) => {
                     if ring.config_mac(parsed.line.as_bytes())? != parsed.mac {
                         return Err(RepositoryError::Damaged { object: format!("{place}/config"), reason: FormatError::Forged });
                     }
                     return Ok(Self::assemble(store, parsed.config, read_only, ring, id));
                 }
-                Ok(None) => readable += 1,
-                Err(reason) => damaged = Some(RepositoryError::Damaged { object: entry.key, reason }),
+                Ok(None) => {}
+                Err(reason) => damaged = Some(RepositoryError::Damaged { object: format!("keys/{id}"), reason }),
             }
         }
         // With every readable key refused, a damaged one may have been the right one.
@@ -259,6 +275,11 @@ impl Repository {
         self.inner.store.label()
     }
 
+    /// What reading has cost so far, by all clones together.
+    pub fn reading(&self) -> Reading {
+        self.inner.blocks.reading()
+    }
+
     /// How much the password opens.
     pub fn access(&self) -> Access {
         if self.inner.ring.sensitive.is_empty() { Access::General } else { Access::Full }
@@ -272,6 +293,14 @@ impl Repository {
         self.snapshots_beside(&HashSet::new()).await.map(|(list, _)| list)
     }
 
+    /// Bytes of a block. For those that know where an object lies and have its snapshot not open.
+    ///
+    /// # Errors
+    /// `Missing` or `Damaged` when the block cannot be read, `NeedsSensitiveKey`, or `Store`.
+    pub async fn read(&self, place: BlockRange) -> Result<Bytes, RepositoryError> {
+        slice(&self.inner.blocks.get(place.block).await?, place)
+    }
+
     /// The snapshots that are not among those known already, and the ids of all: for those who look again and again.
     ///
     /// # Errors
@@ -282,7 +311,7 @@ impl Repository {
         let mut listed = self.inner.store.list("roots").await?;
         let ids = listed.iter().filter_map(|entry| id_of(&entry.key)).collect();
         listed.retain(|entry| id_of(&entry.key).is_none_or(|id| !known.contains(&id)));
-        let read = futures::stream::iter(listed).map(async |entry| match self.read_root(&entry.key).await {
+        let read = futures::stream::iter(listed).map(async |entry| match self.read_root(&entry).await {
             // Forgotten between listing and reading.
             Ok(None) => Ok(None),
             Err(error) if !error.is_damage() => Err(error),
@@ -305,13 +334,14 @@ impl Repository {
     /// # Errors
     /// `Store`.
     pub async fn newest(&self) -> Result<Option<Root>, RepositoryError> {
-        let mut ids: Vec<SnapshotId> = self.inner.store.list("roots").await?.iter().filter_map(|entry| id_of(&entry.key)).collect();
-        ids.sort();
+        let listed = self.inner.store.list("roots").await?;
+        let mut ids: Vec<(SnapshotId, &Entry)> = listed.iter().filter_map(|entry| Some((id_of(&entry.key)?, entry))).collect();
+        ids.sort_by_key(|(id, _)| *id);
         // Of those of one millisecond only their roots tell.
-        let time = ids.last().map(|id| id.0.timestamp_ms());
+        let time = ids.last().map(|(id, _)| id.0.timestamp_ms());
         let mut newest: Option<Root> = None;
-        for id in ids.into_iter().rev().take_while(|id| Some(id.0.timestamp_ms()) == time) {
-            match self.read_root(&format!("roots/{id}")).await {
+        for (_, entry) in ids.into_iter().rev().take_while(|(id, _)| Some(id.0.timestamp_ms()) == time) {
+            match self.read_root(entry).await {
                 Err(error) if error.is_damage() => return Ok(None),
                 root => newest = newest.into_iter().chain(root?).max_by_key(|root| (root.time, root.id)),
             }
@@ -324,29 +354,32 @@ impl Repository {
     /// # Errors
     /// `Damaged`, `Store`.
     pub async fn snapshot(&self, id: SnapshotId) -> Result<Option<Root>, RepositoryError> {
-        // The cache may still have one that was forgotten.
-        self.uncached().read_root(&format!("roots/{id}")).await
+        Ok(self.fetch_root(&format!("roots/{id}")).await?.map(|(root, _)| root))
     }
 
-    /// The root of a key that was listed; nothing for one that is not there any more.
-    async fn read_root(&self, key: &str) -> Result<Option<Root>, RepositoryError> {
-        if let Some(disk) = &self.inner.disk
-            && let Some(sealed) = disk.get(key, MAX_SEALED).await
-        {
-            match self.open_root(key, &sealed) {
+    /// A root that was listed; nothing for one that is not there any more.
+    async fn read_root(&self, listed: &Entry) -> Result<Option<Root>, RepositoryError> {
+        let Some(disk) = &self.inner.disk else { return Ok(self.fetch_root(&listed.key).await?.map(|(root, _)| root)) };
+        let name = disk_cache::root_name(listed);
+        if let Some(sealed) = disk.get(&name, MAX_SEALED).await {
+            match self.open_root(&listed.key, &sealed) {
                 Ok(root) => return Ok(Some(root)),
-                Err(_) => disk.remove(key).await,
+                Err(_) => disk.remove(&name).await,
             }
         }
+        let Some((root, sealed)) = self.fetch_root(&listed.key).await? else { return Ok(None) };
+        disk.put(&name, vec![sealed]).await;
+        Ok(Some(root))
+    }
+
+    /// A root as it is in the store, with its stored bytes.
+    async fn fetch_root(&self, key: &str) -> Result<Option<(Root, Bytes)>, RepositoryError> {
         let sealed = match self.inner.store.get_at_most(key, MAX_SEALED).await {
             Err(StoreError::NotFound { .. }) => return Ok(None),
             sealed => sealed.map_err(|error| damage_of(error, key))?,
         };
         let root = self.open_root(key, &sealed).map_err(RepositoryError::damaged(key))?;
-        if let Some(disk) = &self.inner.disk {
-            disk.put(key, vec![sealed]).await;
-        }
-        Ok(Some(root))
+        Ok(Some((root, sealed)))
     }
 
     fn seal_root(&self, root: &Root) -> Result<(String, Vec<u8>), RepositoryError> {
@@ -359,9 +392,19 @@ impl Repository {
 
     fn open_root(&self, key: &str, sealed: &[u8]) -> Result<Root, FormatError> {
         let content = self.inner.ring.open(false, sealed, root_binding(key).as_bytes())?;
-        let json = content::decode(&content, None)?;
+        let json = structure::decode(&content)?;
         let root: Root = serde_json::from_slice(&json).map_err(|_| FormatError::Invalid("a root that this program cannot read"))?;
         if key != format!("roots/{}", root.id) { Err(FormatError::Misnamed) } else { Ok(root) }
+    }
+
+    /// Writes a root in the place of the one of the same id; `false` where the snapshot was forgotten, or the store lets nothing be replaced. Who
+    /// forgets it in this very moment may find it there again.
+    async fn replace_root(&self, root: &Root) -> Result<bool, RepositoryError> {
+        let (key, sealed) = self.seal_root(root)?;
+        if !self.inner.store.exists(&key).await? {
+            return Ok(false);
+        }
+        Ok(prune::replace_allowed(&self.inner.store, &key, Bytes::from(sealed)).await?)
     }
 
     /// Removes a snapshot. Its data stays until a prune; other snapshots are not touched.
@@ -378,21 +421,15 @@ impl Repository {
     /// # Errors
     /// `Store`.
     pub async fn keys(&self) -> Result<KeyList, RepositoryError> {
-        let mut list = KeyList::default();
-        for entry in self.inner.store.list("keys").await? {
-            let id = entry.key.trim_start_matches("keys/").to_owned();
-            match read_key(&self.inner.store, &entry.key, &self.inner.config.id).await {
-                Ok(Some(KeyFile { header, .. })) => {
-                    let current = id == self.inner.key_id;
-                    list.keys.push(KeyInfo { current, id, label: header.label, created: header.created, access: header.access });
-                }
-                Ok(None) => {}
-                Err(error) if error.is_damage() => list.damaged.push((id, error)),
-                Err(error) => return Err(error),
-            }
-        }
-        list.keys.sort_by_key(|key| key.created);
-        Ok(list)
+        let KeyFiles { files, damaged } = read_keys(&self.inner.store, &self.inner.config.id).await?;
+        let mut keys: Vec<KeyInfo> = files.into_iter().map(|(id, file)| self.key_info(id, file.header)).collect();
+        keys.sort_by_key(|key| key.created);
+        Ok(KeyList { keys, damaged })
+    }
+
+    fn key_info(&self, id: String, header: KeyHeader) -> KeyInfo {
+        let KeyHeader { label, created, access, data_keys, .. } = header;
+        KeyInfo { current: id == self.inner.key_id, id, label, created, access, data_keys }
     }
 
     /// Adds a password. With general access it opens everything but the values of Secrets.
@@ -401,14 +438,11 @@ impl Repository {
     /// `NeedsSensitiveKey` when a password of general access should give full access; `Store`.
     pub async fn add_key(&self, password: &Password, access: Access, cost: KeyCost, label: &str, now: Timestamp) -> Result<String, RepositoryError> {
         self.writable()?;
-        let mut ring = self.inner.ring.clone();
-        match access {
-            Access::General => ring.sensitive.clear(),
-            Access::Full if ring.sensitive.is_empty() => {
-                return Err(RepositoryError::NeedsSensitiveKey);
-            }
-            Access::Full => {}
-        }
+        let ring = match access {
+            Access::General => self.inner.ring.general_only(),
+            Access::Full if self.access() == Access::General => return Err(RepositoryError::NeedsSensitiveKey),
+            Access::Full => self.inner.ring.clone(),
+        };
         put_key(&self.inner.store, &ring, &self.inner.config.id, (password, cost, label, now)).await
     }
 
@@ -426,19 +460,23 @@ impl Repository {
         Ok((old, new))
     }
 
-    /// Removes a key by its id or a unique beginning of it, never the last one with full access. Also removes a damaged one.
+    /// Removes a key by its id or a unique beginning of it, never the last one with full access to all data keys. Also removes a damaged one.
     ///
     /// # Errors
     /// `NotFound`, `LastKey`, `ReadOnly`, `Store`.
     pub async fn remove_key(&self, id: &str) -> Result<String, RepositoryError> {
         self.writable()?;
         let list = self.keys().await?;
-        let all = list.keys.iter().map(|key| (&key.id, Some(key.access))).chain(list.damaged.iter().map(|(id, _)| (id, None)));
-        let mut matching = all.filter(|(own, _)| own.starts_with(id));
-        let (Some((own, access)), None) = (matching.next(), matching.next()) else {
+        let all = list.keys.iter().map(|key| &key.id).chain(list.damaged.iter().map(|(id, _)| id));
+        let mut matching = all.filter(|own| own.starts_with(id));
+        let (Some(own), None) = (matching.next(), matching.next()) else {
             return Err(RepositoryError::NotFound { what: format!("one key whose id begins with {id}") });
         };
-        if access == Some(Access::Full) && list.keys.iter().filter(|key| key.access == Access::Full).count() == 1 {
+        // Where a rotation was cut off only some open what is newest.
+        let newest = list.keys.iter().map(|key| key.data_keys).max();
+        let opens_all = |key: &&KeyInfo| key.access == Access::Full && Some(key.data_keys) == newest;
+        let mut opening = list.keys.iter().filter(opens_all);
+        if opening.next().is_some_and(|key| key.id == *own) && opening.next().is_none() {
             return Err(RepositoryError::LastKey { id: own.clone() });
         }
         self.inner.store.delete(&format!("keys/{own}")).await?;
@@ -472,6 +510,33 @@ async fn has_data(store: &Store) -> Result<bool, StoreError> {
 
 fn id_of(key: &str) -> Option<SnapshotId> {
     key.strip_prefix("roots/").and_then(|id| id.parse().ok())
+}
+
+/// The key files by their ids, those with the most data keys first, and those that cannot be read.
+#[derive(Default)]
+struct KeyFiles {
+    files: Vec<(String, KeyFile)>,
+    damaged: Vec<(String, RepositoryError)>,
+}
+
+async fn read_keys(store: &Store, repository: &str) -> Result<KeyFiles, RepositoryError> {
+    let mut keys = KeyFiles::default();
+    for entry in store.list("keys").await? {
+        let id = entry.key.trim_start_matches("keys/").to_owned();
+        match read_key(store, &entry.key, repository).await {
+            Ok(file) => keys.files.extend(file.map(|file| (id, file))),
+            Err(error) if error.is_damage() => keys.damaged.push((id, error)),
+            Err(error) => return Err(error),
+        }
+    }
+    keys.files.sort_by_key(|(_, file)| std::cmp::Reverse(file.header.data_keys));
+    Ok(keys)
+}
+
+/// The data keys of a file, or nothing for another's password. Deriving its key takes a good part of a second of one core.
+async fn open_key(file: &Arc<KeyFile>, password: &Password, id: &str) -> Result<Result<Option<KeyRing>, FormatError>, RepositoryError> {
+    let (file, password, id) = (Arc::clone(file), password.clone(), id.to_owned());
+    tokio::task::spawn_blocking(move || file.open(&password, &id)).await.map_err(|error| RepositoryError::Machine(error.to_string()))
 }
 
 /// Nothing for a key file that was removed since it was listed.

@@ -45,7 +45,7 @@ async fn a_snapshot_behind_many_others_opens_with_few_requests() {
     assert_eq!(most, 9);
     let (repository, snapshot, _) = opened(&store).await;
     assert_holds(&repository, snapshot.root(), &day(39)).await;
-    // Layers above a base are a quarter of it at most, and rows that say the same twice are few.
+    // Layers above a base are a sixth of it at most, and rows that say the same twice are few.
     let base = back_up(&repository, &day(39), None, info("base", 40 * 86_400)).await.unwrap();
     let alone: u64 = base.layers[0].packs.iter().map(|pack| pack.size).sum();
     assert!(catalog * 2 <= alone * 3, "{catalog} bytes in layers, {alone} in one");

@@ -14,6 +14,22 @@ use super::{
     },
 };
 
+/// What a pack says of a block beside its place.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct PackedBlock {
+    pub(super) id: BlockId,
+    pub(super) class: Class,
+    pub(super) dictionary: Option<BlockId>,
+    /// Its raw length.
+    pub(super) raw: u32,
+}
+
+impl From<&PackEntry> for PackedBlock {
+    fn from(entry: &PackEntry) -> Self {
+        Self { id: entry.id, class: entry.class, dictionary: entry.dictionary, raw: entry.raw }
+    }
+}
+
 /// A pack that is ready to be stored.
 pub(super) struct FinishedPack {
     pub(super) key: String,
@@ -35,11 +51,12 @@ pub(super) struct Packer {
 
 impl Packer {
     /// Adds a sealed block. Returns the pack that is full with it.
-    pub(super) fn add(&self, ring: &KeyRing, id: BlockId, class: Class, raw: usize, sealed: &[u8]) -> Result<Option<FinishedPack>, RepositoryError> {
+    pub(super) fn add(&self, ring: &KeyRing, block: PackedBlock, sealed: &[u8]) -> Result<Option<FinishedPack>, RepositoryError> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let offset = open.bytes.len() as u64;
         open.bytes.extend_from_slice(sealed);
-        open.entries.push(PackEntry { id, class, offset, stored: sealed.len() as u32, raw: raw as u32 });
+        let PackedBlock { id, class, dictionary, raw } = block;
+        open.entries.push(PackEntry { id, class, dictionary, offset, stored: sealed.len() as u32, raw });
         if open.bytes.len() < PACK_TARGET {
             return Ok(None);
         }

@@ -1,6 +1,10 @@
 //! The root of a snapshot: its commit, and all that is told about it without reading its catalog.
 
-use std::{collections::BTreeMap, fmt, str::FromStr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    str::FromStr,
+};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -10,7 +14,7 @@ use super::{
     crypto::random,
     format::{BlockId, hex, unhex},
 };
-use crate::object::KindInfo;
+use crate::object::{GroupResource, KindInfo};
 
 /// A ULID: sorts by the time of the backup.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -209,7 +213,35 @@ pub struct Root {
     pub stats: Stats,
 }
 
+/// What a snapshot could not read: of these kinds nobody can say that an object that it lacks was not there.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Gaps {
+    everything: bool,
+    kinds: BTreeSet<GroupResource>,
+    /// API groups of which some version did not answer, so that its kinds are not known.
+    groups: BTreeSet<String>,
+}
+
+impl Gaps {
+    /// Of a snapshot of which nothing is known.
+    pub fn everything() -> Self {
+        Self { everything: true, ..Self::default() }
+    }
+
+    /// Whether all objects of a kind that there were, and that the filters admit, are in the snapshot.
+    pub fn has_read(&self, kind: &GroupResource) -> bool {
+        !self.everything && !self.kinds.contains(kind) && !self.groups.contains(&kind.group)
+    }
+}
+
 impl Root {
+    /// What could not be read.
+    pub fn gaps(&self) -> Gaps {
+        let kinds = self.kinds.iter().filter(|report| report.outcome.is_gap()).map(|report| report.kind.group_resource());
+        let groups = self.failed_groups.iter().map(|(group, _)| group.split_once('/').map_or(group.as_str(), |(group, _)| group).to_owned());
+        Gaps { everything: false, kinds: kinds.collect(), groups: groups.collect() }
+    }
+
     /// Whether everything that was asked for was read.
     pub fn is_complete(&self) -> bool {
         self.failed_groups.is_empty() && !self.kinds.iter().any(|report| report.outcome.is_gap())

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::{
     Access, BlockRange, Catalog, Part, Repository, RepositoryError, Root,
     catalog_packs::CatalogPacks,
-    format::{BlockId, Content, FormatError, MAX_LAYERS, segment, top},
+    format::{BlockId, FormatError, MAX_LAYERS, segment, top},
 };
 use crate::object;
 
@@ -17,18 +17,38 @@ pub struct Snapshot {
     repository: Repository,
     root: Arc<Root>,
     catalog: Arc<Catalog>,
+    /// Which rows of the whole catalog are in `catalog`, where those are not all.
+    rows: Option<Arc<[u32]>>,
 }
 
 impl Repository {
     /// Loads the catalog of a snapshot: from the packs that its root names, without any index. Where they do not serve any more, the index
-    /// says where its blocks are.
+    /// says where its blocks are. A snapshot that a prune has written again since its root was read is opened as it lies now.
     ///
     /// # Errors
     /// `Missing` or `Damaged` when its catalog cannot be read.
     pub async fn open_snapshot(&self, root: &Root) -> Result<Snapshot, RepositoryError> {
+        match self.open_as_read(root).await {
+            Err(error) if error.is_damage() => match self.moved(root).await? {
+                Some(now) => self.open_as_read(&now).await,
+                None => Err(error),
+            },
+            opened => opened,
+        }
+    }
+
+    async fn open_as_read(&self, root: &Root) -> Result<Snapshot, RepositoryError> {
         check_layers(root)?;
         let packs = self.inner.blocks.catalog_packs(root).await?;
         self.open_with(root, &packs).await
+    }
+
+    /// The root as it is now, if a prune has written the snapshot again.
+    pub(super) async fn moved(&self, root: &Root) -> Result<Option<Root>, RepositoryError> {
+        match self.snapshot(root.id).await {
+            Err(error) if error.is_damage() => Ok(None),
+            now => Ok(now?.filter(|now| now.layers != root.layers)),
+        }
     }
 
     /// The same by the index alone, as anybody has to who comes later: for those who look whether all is there.
@@ -58,7 +78,7 @@ impl Repository {
             Err(RepositoryError::Damaged { object, reason }) if !object.starts_with("index/") => {
                 Err(RepositoryError::Damaged { object: in_catalog(&object, root), reason })
             }
-            catalog => Ok(Snapshot { repository: self.clone(), root: Arc::new(root.clone()), catalog: Arc::new(catalog?) }),
+            catalog => Ok(Snapshot { repository: self.clone(), root: Arc::new(root.clone()), catalog: Arc::new(catalog?), rows: None }),
         }
     }
 
@@ -90,7 +110,7 @@ impl Repository {
 
 const TABLE: &str = "the table of a layer";
 
-fn check_layers(root: &Root) -> Result<(), RepositoryError> {
+pub(super) fn check_layers(root: &Root) -> Result<(), RepositoryError> {
     let (found, maximum) = (root.layers.len() as u64, MAX_LAYERS as u64);
     if found <= maximum {
         return Ok(());
@@ -99,7 +119,7 @@ fn check_layers(root: &Root) -> Result<(), RepositoryError> {
 }
 
 /// Says of a damaged block which snapshot cannot be opened for it.
-fn in_catalog(object: &str, root: &Root) -> String {
+pub(super) fn in_catalog(object: &str, root: &Root) -> String {
     format!("{object}, part of the catalog of snapshot {},", root.name)
 }
 
@@ -120,6 +140,34 @@ impl std::fmt::Debug for Snapshot {
 }
 
 impl Snapshot {
+    /// The snapshot as it lies now, if a prune has written it again since it was opened: the same objects in the same order, so that numbers of
+    /// rows stay. For those who have one open for days and miss a block.
+    ///
+    /// # Errors
+    /// As [`Repository::open_snapshot`].
+    pub async fn moved(&self) -> Result<Option<Self>, RepositoryError> {
+        match self.repository.moved(&self.root).await? {
+            Some(now) => {
+                let whole = self.repository.open_snapshot(&now).await?;
+                Ok(Some(match &self.rows {
+                    Some(rows) => whole.only(rows),
+                    None => whole,
+                }))
+            }
+            None => Ok(None),
+        }
+    }
+
+    /// The same snapshot with only some of its rows, given in ascending order. They are numbered anew.
+    #[must_use]
+    pub fn only(&self, rows: &[u32]) -> Self {
+        let whole: Arc<[u32]> = match &self.rows {
+            Some(own) => rows.iter().filter_map(|&row| own.get(row as usize).copied()).collect(),
+            None => rows.into(),
+        };
+        Self { catalog: Arc::new(self.catalog.only(rows)), rows: Some(whole), ..self.clone() }
+    }
+
     /// What is known without the catalog.
     pub fn root(&self) -> &Root {
         &self.root
@@ -156,6 +204,17 @@ impl Snapshot {
     /// The raw bytes of a block if they are in memory.
     pub fn cached_block(&self, id: BlockId) -> Option<Bytes> {
         self.repository.inner.blocks.cached(id)
+    }
+
+    /// Whether [`Snapshot::bring`] does anything: there is a disk cache, as there is for stores that are far away.
+    pub fn brings(&self) -> bool {
+        self.repository.inner.blocks.brings()
+    }
+
+    /// Brings blocks into the disk cache, near ones of a pack in one request. Whoever needs one of them meanwhile waits for it. What cannot be
+    /// read is left to who needs it.
+    pub async fn bring(&self, blocks: &[BlockId]) {
+        self.repository.inner.blocks.bring(blocks).await;
     }
 
     async fn bytes(&self, place: Option<BlockRange>) -> Result<Bytes, RepositoryError> {
@@ -214,9 +273,4 @@ pub fn slice(block: &Bytes, place: BlockRange) -> Result<Bytes, RepositoryError>
         return Err(RepositoryError::Damaged { object: format!("block {}", place.block), reason: FormatError::Truncated });
     };
     Ok(block.slice(start..end))
-}
-
-/// Content classes that a kind's table of blocks may name: objects, and the dictionaries that they need.
-pub(super) const fn in_tables(content: Content) -> bool {
-    matches!(content, Content::Manifest | Content::Rest | Content::Redacted | Content::Dictionary)
 }

@@ -22,14 +22,15 @@ use tokio::{runtime::Handle, sync::Semaphore};
 
 use super::{
     KindWriter, Repository, RepositoryError, Root, SnapshotId,
-    blocks::{INDEX_BINDING, LostPacks},
+    blocks::{INDEX_BINDING, Index, LostPacks},
     crypto::block_binding,
+    dictionaries::Dictionary,
     format::{
         BlockId, Class, Content, MAX_BLOCK, content, hex,
         pack::{PackInfo, encode_index},
         top::{self, LayerKind, LayerTop, SegmentRef},
     },
-    packer::{FinishedPack, Packer},
+    packer::{FinishedPack, PackedBlock, Packer},
     root::{LayerRef, PackRef, Stats},
     snapshot::decode_segment,
 };
@@ -43,17 +44,20 @@ const UPLOADS: usize = 2;
 
 /// Most layers above the base: each is a request for whoever opens the snapshot.
 const MOST_ABOVE: usize = 3;
+/// The layers above a base have at most one row for so many of its own: who opens the snapshot reads all of them, 5 MB of 100,000 objects.
+const MOST_OF_BASE: u64 = 6;
 /// Segments that are looked at together.
 const SEGMENTS_AT_ONCE: usize = 16;
 
 /// How many layers of its parent a snapshot is to stand on, which have so many rows; the others are written anew, together with what is
-/// `expected` to have changed since. None, so that it is a base of its own, when those above the lowest are above a quarter of it.
+/// `expected` to have changed since. None, so that it is a base of its own, when those above
+/// the lowest have more than one row for [`MOST_OF_BASE`] of its own.
 ///
 /// A layer is taken into the new one that is not larger than all above it: so rows are written a few times each, as in a binary counter,
 /// and a snapshot never has many layers.
 fn layers_below(rows: &[u64], expected: u64) -> usize {
     let Some((base, above)) = rows.split_first() else { return 0 };
-    if above.iter().sum::<u64>() > base / 4 {
+    if above.iter().sum::<u64>() > base / MOST_OF_BASE {
         return 0;
     }
     let (mut below, mut taken) = (rows.len(), expected);
@@ -123,10 +127,13 @@ pub(super) struct Shared {
     pub(super) repository: Repository,
     pub(super) parent: Option<Root>,
     pub(super) parent_tops: Vec<Arc<LayerTop>>,
+    /// Whose dictionaries are used: those of the parent, or of the snapshot that is written again.
+    pub(super) dictionary_tops: Vec<Arc<LayerTop>>,
     /// So many of the parent's layers, the lowest ones, stay; what is written is a layer above them, or a base.
     pub(super) below: usize,
     sensitive: Vec<GroupResource>,
-    anew: bool,
+    /// Store also what the repository has already.
+    pub(super) anew: bool,
     lost_packs: LostPacks,
     data: Packer,
     meta: Packer,
@@ -145,7 +152,7 @@ pub(super) struct Shared {
 
 /// A snapshot that is being written. Dropping it without a commit leaves packs that nothing refers to, and nothing else.
 pub struct SnapshotWriter {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -166,12 +173,21 @@ impl Shared {
 
     /// Whether the repository has a block, as far as the list of its packs tells.
     pub(super) fn has(&self, id: BlockId) -> bool {
-        let index = self.repository.inner.blocks.index();
-        index.places(id).filter_map(|located| index.pack(located)).any(|(pack, _)| !self.lost_packs.packs.contains(&pack))
+        self.holds(&self.repository.inner.blocks.index(), id)
+    }
+
+    /// The same in an index that is held already.
+    pub(super) fn holds(&self, index: &Index, id: BlockId) -> bool {
+        index.holds(id, |pack, _| !self.lost_packs.packs.contains(pack))
     }
 
     /// Stores a block unless the repository or this backup has it.
-    pub(super) fn store_block(&self, class: Class, raw: &[u8]) -> Result<(BlockId, Option<FinishedPack>), RepositoryError> {
+    pub(super) fn store_block(
+        &self,
+        class: Class,
+        raw: &[u8],
+        dictionary: Option<&Dictionary>,
+    ) -> Result<(BlockId, Option<FinishedPack>), RepositoryError> {
         let ring = &self.repository.inner.ring;
         let id = ring.block_id(class, raw)?;
         if raw.len() > MAX_BLOCK {
@@ -189,17 +205,22 @@ impl Shared {
             Some(compressor) => compressor,
             None => content::Compressor::new().map_err(|error| RepositoryError::Machine(format!("no compressor: {error}")))?,
         };
-        let encoded = compressor.encode(raw);
+        let encoded = match dictionary {
+            Some(Dictionary { id, raw: dictionary }) => compressor.encode_with(raw, *id, dictionary),
+            None => compressor.encode(raw),
+        };
         lock(&self.compressors).push(compressor);
         let sealed = ring.seal(class.sensitive, &encoded, &block_binding(id, class))?;
         self.stored_bytes.fetch_add(sealed.len() as u64, Ordering::Relaxed);
         let packer = if of_catalog { &self.meta } else { &self.data };
-        Ok((id, packer.add(ring, id, class, raw.len(), &sealed)?))
+        let dictionary = dictionary.map(|dictionary| dictionary.id).filter(|_| content::has_dictionary(&encoded));
+        let block = PackedBlock { id, class, dictionary, raw: raw.len() as u32 };
+        Ok((id, packer.add(ring, block, &sealed)?))
     }
 
     /// The same for threads that may wait: also takes a full pack to the store.
-    pub(super) fn store_block_blocking(&self, class: Class, raw: &[u8]) -> Result<BlockId, RepositoryError> {
-        let (id, full) = self.store_block(class, raw)?;
+    pub(super) fn store_block_blocking(&self, class: Class, raw: &[u8], dictionary: Option<&Dictionary>) -> Result<BlockId, RepositoryError> {
+        let (id, full) = self.store_block(class, raw, dictionary)?;
         if let Some(pack) = full {
             self.handle.block_on(self.upload(pack))?;
         }
@@ -272,10 +293,11 @@ impl Repository {
         if self.access() != super::Access::Full {
             return Err(RepositoryError::NeedsSensitiveKey);
         }
-        self.uncached().begin(options).await
+        self.uncached().begin(options, None).await
     }
 
-    async fn begin(&self, options: BackupOptions) -> Result<SnapshotWriter, RepositoryError> {
+    /// With dictionaries of these tables instead of the parent's.
+    pub(super) async fn begin(&self, options: BackupOptions, dictionaries: Option<Vec<Arc<LayerTop>>>) -> Result<SnapshotWriter, RepositoryError> {
         self.inner.blocks.refresh().await?;
         let (parent, parent_tops, whole) = match options.parent {
             Some(root) => match self.tops(&root).await {
@@ -290,16 +312,28 @@ impl Repository {
         };
         let rows: Vec<u64> = parent.iter().flat_map(|root| &root.layers).map(|layer| layer.rows).collect();
         let expected = parent.as_ref().map_or(0, |root| root.stats.new + root.stats.changed);
-        // Nothing new stands on what is damaged.
-        let below = if whole { layers_below(&rows, expected) } else { 0 };
+        let lost_packs = self.inner.blocks.lost_packs().await?;
+        let given_up = {
+            let tables = parent.iter().flat_map(|root| &root.layers).map(|layer| layer.top);
+            let segments = parent_tops.iter().flat_map(|top| &top.kinds).flat_map(|kind| &kind.segments).map(|segment| segment.block);
+            let objects = parent_tops.iter().flat_map(|top| &top.kinds).flat_map(|kind| &kind.blocks).copied();
+            let index = self.inner.blocks.index();
+            let stays = |pack: &[u8; 32], _| !lost_packs.packs.contains(pack);
+            // A layer names blocks of objects that are gone as well. Those that are lost are known as damage; those in the trash are not.
+            let in_trash = |id| index.holds(id, |pack, _| !lost_packs.damaged.contains(pack)) && !index.holds(id, stays);
+            tables.chain(segments).any(|id| !index.lies_in(id, stays)) || objects.into_iter().any(in_trash)
+        };
+        // Nothing new stands on what is damaged, or about to be removed by a prune.
+        let below = if whole && !given_up { layers_below(&rows, expected) } else { 0 };
         let shared = Shared {
             repository: self.clone(),
             parent,
+            dictionary_tops: dictionaries.unwrap_or_else(|| parent_tops.clone()),
             parent_tops,
             below,
             sensitive: options.sensitive,
             anew: options.anew,
-            lost_packs: self.inner.blocks.lost_packs().await?,
+            lost_packs,
             data: Packer::default(),
             meta: Packer::default(),
             stored: Mutex::default(),
@@ -351,35 +385,8 @@ impl SnapshotWriter {
     /// # Errors
     /// `Store`; nothing that was in the repository before is touched.
     pub async fn commit(self, info: CommitInfo) -> Result<Root, RepositoryError> {
+        let (layers, stats) = self.close().await?;
         let shared = &self.shared;
-        let kinds = shared.take_kinds();
-        let mut layers: Vec<LayerRef> = shared.parent.iter().flat_map(|parent| &parent.layers).take(shared.below).cloned().collect();
-        let rows = kinds.iter().flat_map(|kind| &kind.segments).map(|segment| u64::from(segment.rows)).sum();
-        // Where nothing differs from the layers below they say it all.
-        let (own, full) = if kinds.is_empty() && !layers.is_empty() {
-            (None, None)
-        } else {
-            let (top, full) = shared.store_block(Class::general(Content::Top), &top::encode(&LayerTop { kinds }))?;
-            (Some(top), full)
-        };
-        let inner = &shared.repository.inner;
-        let last = [full, shared.data.finish(&inner.ring)?, shared.meta.finish(&inner.ring)?];
-        for pack in last.into_iter().flatten() {
-            shared.upload(pack).await?;
-        }
-        let mut stats = *lock(&shared.stats);
-        stats.stored_bytes = shared.stored_bytes.load(Ordering::Relaxed);
-        let mut packs = std::mem::take(&mut *lock(&shared.packs));
-        layers.extend(own.map(|top| LayerRef { top, rows, packs: of_catalog(&packs) }));
-        // Packs that stand in no index: what this snapshot took over from them would be hard to find again.
-        packs.extend(inner.blocks.recovered().await);
-        if !packs.is_empty() {
-            let sealed = inner.ring.seal(false, &content::encode_raw(&encode_index(&packs)), INDEX_BINDING)?;
-            let key = format!("index/{}", hex(blake3::hash(&sealed).as_bytes()));
-            stats.stored_bytes += sealed.len() as u64;
-            inner.store.put(&key, Bytes::from(sealed)).await?;
-            inner.blocks.add_index(key, &packs);
-        }
         let id = match info.id {
             Some(id) => id,
             None => SnapshotId::new(info.time)?,
@@ -402,12 +409,59 @@ impl SnapshotWriter {
         };
         let (key, sealed) = shared.repository.seal_root(&root)?;
         let confirmed = shared.repository.confirm(&root, &shared.lost_packs).await?;
-        match inner.store.put_new(&key, Bytes::from(sealed)).await? {
+        match shared.repository.inner.store.put_new(&key, Bytes::from(sealed)).await? {
             Created::New => {}
             Created::AlreadyThere => return Err(RepositoryError::AlreadyExists { place: key }),
         }
         shared.repository.settle(&root, &shared.lost_packs, confirmed).await?;
         Ok(root)
+    }
+
+    /// Puts a snapshot that says the same in the place of one that is there: the writer was given the same objects, which lie elsewhere now.
+    /// Gives nothing where the snapshot was forgotten meanwhile, or the store lets nothing be replaced.
+    ///
+    /// # Errors
+    /// `Overtaken`, `Store`; the snapshot stays as it was then.
+    pub(super) async fn commit_over(self, old: &Root) -> Result<Option<Root>, RepositoryError> {
+        let (layers, _) = self.close().await?;
+        let root = Root { layers, ..old.clone() };
+        self.shared.repository.confirm(&root, &self.shared.lost_packs).await?;
+        Ok(self.shared.repository.replace_root(&root).await?.then_some(root))
+    }
+
+    /// Stores table, last packs and index: all that a root can name.
+    async fn close(&self) -> Result<(Vec<LayerRef>, Stats), RepositoryError> {
+        let shared = &self.shared;
+        let kinds = shared.take_kinds();
+        let mut layers: Vec<LayerRef> = shared.parent.iter().flat_map(|parent| &parent.layers).take(shared.below).cloned().collect();
+        let rows = kinds.iter().flat_map(|kind| &kind.segments).map(|segment| u64::from(segment.rows)).sum();
+        // Where nothing differs from the layers below they say it all.
+        let (own, full) = if kinds.is_empty() && !layers.is_empty() {
+            (None, None)
+        } else {
+            let (top, full) = shared.store_block(Class::general(Content::Top), &top::encode(&LayerTop { kinds }), None)?;
+            (Some(top), full)
+        };
+        let inner = &shared.repository.inner;
+        let last = [full, shared.data.finish(&inner.ring)?, shared.meta.finish(&inner.ring)?];
+        for pack in last.into_iter().flatten() {
+            shared.upload(pack).await?;
+        }
+        let mut stats = *lock(&shared.stats);
+        stats.stored_bytes = shared.stored_bytes.load(Ordering::Relaxed);
+        let mut packs = std::mem::take(&mut *lock(&shared.packs));
+        layers.extend(own.map(|top| LayerRef { top, rows, packs: of_catalog(&packs) }));
+        // Packs that stand in no index: what this snapshot took over from them would be hard to find again.
+        packs.extend(inner.blocks.recovered().await);
+        if !packs.is_empty() {
+            let sealed = inner.ring.seal(false, &content::encode_raw(&encode_index(&packs)), INDEX_BINDING)?;
+            let key = format!("index/{}", hex(blake3::hash(&sealed).as_bytes()));
+            stats.stored_bytes += sealed.len() as u64;
+            inner.store.put(&key, Bytes::from(sealed)).await?;
+            inner.blocks.add_index(key, &packs);
+            inner.blocks.recovered_are_indexed().await;
+        }
+        Ok((layers, stats))
     }
 }
 
@@ -426,8 +480,8 @@ mod tests {
         let table: [(&[u64], u64, usize); 12] = [
             (&[], 5, 0),
             (&[100], 5, 1),
-            (&[100, 25], 5, 2),
-            (&[100, 20, 6], 5, 0),
+            (&[100, 16], 5, 2),
+            (&[100, 11, 6], 5, 0),
             (&[0], 0, 1),
             (&[0, 1], 0, 0),
             (&[1000, 0], 0, 2),
@@ -448,7 +502,7 @@ mod tests {
     #[test]
     fn rows_are_written_a_few_times_each() {
         let (mut layers, mut written, mut most) = (vec![100_000_u64], 0, 0);
-        for _ in 0..25 {
+        for _ in 0..17 {
             let below = layers_below(&layers, 1_000);
             assert!(below > 0, "{layers:?}");
             let taken = layers.split_off(below).iter().sum::<u64>() + 1_000;
@@ -456,7 +510,7 @@ mod tests {
             written += taken;
             most = most.max(layers.len());
         }
-        assert_eq!((layers, most), (vec![100_000, 16_000, 8_000, 1_000], 4));
-        assert!(written < 25 * 1_000 * 4, "{written}");
+        assert_eq!((layers, most), (vec![100_000, 16_000, 1_000], 4));
+        assert!(written < 17 * 1_000 * 4, "{written}");
     }
 }

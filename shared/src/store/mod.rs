@@ -203,7 +203,7 @@ impl Store {
     /// `Full`, `Denied`, `Timeout` or `Other`.
     pub async fn put(&self, key: &str, content: Bytes) -> Result<(), StoreError> {
         #[cfg(any(test, feature = "test-faults"))]
-        self.faults.before_write(&self.label, key).await?;
+        self.faults.before_put(&self.label, key).await?;
         self.traffic.write(content.len());
         let path = self.path(key);
         self.timed(key, self.inner.put(&path, PutPayload::from(content))).await.map(|_| ())

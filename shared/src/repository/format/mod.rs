@@ -4,6 +4,7 @@ pub(crate) mod bytes;
 pub(crate) mod content;
 pub(crate) mod pack;
 pub(crate) mod segment;
+pub(crate) mod structure;
 pub(crate) mod top;
 
 use std::fmt;
@@ -70,6 +71,13 @@ pub(crate) struct Class {
     pub(crate) sensitive: bool,
 }
 
+impl Content {
+    /// Whether it is parts of objects, and no part of a catalog.
+    pub(crate) const fn is_of_objects(self) -> bool {
+        matches!(self, Self::Manifest | Self::Rest | Self::Redacted)
+    }
+}
+
 impl Class {
     pub(crate) const fn general(content: Content) -> Self {
         Self { content, sensitive: false }
@@ -112,6 +120,9 @@ pub enum FormatError {
     /// The authentication tag does not fit: changed, or under another key.
     #[error("its content was changed or damaged (authentication failed)")]
     Forged,
+    /// Sealed with a data key that is not among those that the password opened.
+    #[error("it is sealed with a data key that this password does not open: its first bytes are damaged, or the keys were rotated meanwhile")]
+    UnknownKey,
     /// The name of a stored object is the hash of its bytes, and does not fit them.
     #[error("its bytes do not fit its name")]
     Misnamed,

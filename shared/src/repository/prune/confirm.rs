@@ -47,12 +47,10 @@ impl Repository {
         };
         let index = self.inner.blocks.index();
         let overtaken = |id: &&BlockId| {
-            let places: Vec<_> = index.places(**id).filter_map(|located| index.pack(located)).collect();
-            let safe =
-                |(hash, size): &([u8; 32], u64)| !trashed.contains(hash) && present.get(&pack_key(hash)).is_some_and(|(found, _)| found == size);
+            let safe = |hash: &[u8; 32], size| !trashed.contains(hash) && present.get(&pack_key(hash)).is_some_and(|(found, _)| *found == size);
             // What was lost when the backup began is damage: the backup stored again what it needs of it.
-            let lost_before = places.iter().all(|(hash, _)| lost.damaged.contains(hash)) && index.generation() == lost.generation;
-            !places.iter().any(safe) && !lost_before
+            let lost_before = index.generation() == lost.generation && !index.holds(**id, |hash, _| !lost.damaged.contains(hash));
+            !index.holds(**id, safe) && !lost_before
         };
         match needed.iter().filter(overtaken).count() {
             0 => Ok(confirmed),

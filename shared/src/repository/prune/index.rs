@@ -19,10 +19,18 @@ use crate::{
 /// Encoded bytes of one index file: half of what a reader takes.
 const FILE_TARGET: usize = 32 << 20;
 /// At most so many bytes stand for a block, and for a pack, in an index file.
-const ENTRY: usize = 48;
+const ENTRY: usize = 80;
 
 /// Packs that an index shall name.
 pub(in crate::repository) type Indexed = BTreeMap<[u8; 32], PackInfo>;
+
+/// Whether an index file that names the same packs already may stay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::repository) enum Reuse {
+    Yes,
+    /// Each is sealed anew.
+    No,
+}
 
 /// In files of at most about `target` bytes. The same packs give the same files.
 fn files(packs: &Indexed, target: usize) -> Vec<Vec<PackInfo>> {
@@ -75,8 +83,9 @@ impl Repository {
         packs: &Indexed,
         old: &[(String, Vec<PackInfo>)],
         unreadable: &[String],
+        reuse: Reuse,
     ) -> Result<Vec<String>, RepositoryError> {
-        let needed = self.write_index(packs, old).await?;
+        let needed = self.write_index(packs, if reuse == Reuse::Yes { old } else { &[] }).await?;
         let mut denied = Vec::new();
         for key in old.iter().map(|(key, _)| key).chain(unreadable).filter(|key| !needed.contains(*key)) {
             if !delete_allowed(&self.inner.store, key).await? {
@@ -95,6 +104,14 @@ pub(in crate::repository) async fn delete_allowed(store: &Store, key: &str) -> R
     }
 }
 
+/// Writes an object over an old one; `false` when the store does not allow it.
+pub(in crate::repository) async fn replace_allowed(store: &Store, key: &str, content: Bytes) -> Result<bool, StoreError> {
+    match store.put(key, content).await {
+        Err(StoreError::Denied { .. }) => Ok(false),
+        other => other.map(|()| true),
+    }
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -103,7 +120,7 @@ mod tests {
 
     #[test]
     fn many_packs_give_several_files() {
-        let entry = PackEntry { id: BlockId([1; 32]), class: Class::general(Content::Rest), offset: 0, stored: 1, raw: 1 };
+        let entry = PackEntry { id: BlockId([1; 32]), class: Class::general(Content::Rest), dictionary: None, offset: 0, stored: 1, raw: 1 };
         let packs: Indexed = (0..10).map(|n| ([n; 32], PackInfo { hash: [n; 32], size: 1, entries: vec![entry.clone(); 9] })).collect();
         let lengths = |target| files(&packs, target).iter().map(Vec::len).collect::<Vec<_>>();
         assert_eq!(lengths(usize::MAX), [10]);

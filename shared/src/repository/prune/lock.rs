@@ -11,7 +11,7 @@ use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::delete_allowed;
+use super::{delete_allowed, replace_allowed};
 use crate::{
     repository::{
         RepositoryError,
@@ -78,7 +78,7 @@ impl Lock {
                 Some(other) if other.until > now && other.until.duration_since(now) <= FARTHEST => {
                     return Err(RepositoryError::Locked { place: store.label().to_owned(), until: other.until });
                 }
-                _ => lock.written = replace(store, text(&lock.id, until)).await?,
+                _ => lock.written = replace_allowed(store, KEY, text(&lock.id, until)).await?,
             }
         }
         // Two may have found the same old one.
@@ -114,7 +114,7 @@ impl Lock {
         self.still_held().await?;
         if self.written && self.renewed.elapsed() > RENEW {
             let until = self.now().checked_add(LIFETIME).unwrap_or(Timestamp::MAX);
-            self.written = replace(&self.store, text(&self.id, until)).await?;
+            self.written = replace_allowed(&self.store, KEY, text(&self.id, until)).await?;
             self.renewed = Instant::now();
         }
         Ok(())
@@ -129,15 +129,7 @@ impl Lock {
             return Ok(());
         }
         // Where nothing may be deleted, a lock that has run out does as well; where nothing may be replaced, it runs out by itself.
-        Ok(replace(&self.store, text(&self.id, self.taken)).await.map(|_| ())?)
-    }
-}
-
-/// Writes a lock over an old one; `false` when the store does not allow it.
-async fn replace(store: &Store, text: Bytes) -> Result<bool, StoreError> {
-    match store.put(KEY, text).await {
-        Err(StoreError::Denied { .. }) => Ok(false),
-        other => other.map(|()| true),
+        Ok(replace_allowed(&self.store, KEY, text(&self.id, self.taken)).await.map(|_| ())?)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Removing what no snapshot needs any more, in two phases, beside running backups. `docs/format.md` §14 argues why nothing is lost.
 //!
 //! ```text
+//! recut:   blocks of which too little is needed ─▶ their snapshots are written again, and take the place of the old ones
 //! observe: index files ─▶ packs ─▶ trash ─▶ roots ─▶ their tables: which blocks are needed, and from which pack each is taken
 //! plan:    a fate for each pack (pure)
 //! run:     repack ─▶ new index ─▶ old index files go ─▶ trash ─▶ roots again, take back ─▶ delete what the grace time is over for
@@ -9,25 +10,32 @@
 
 mod confirm;
 mod index;
+mod living;
 mod lock;
 #[cfg(test)]
 mod model;
 mod observe;
 mod plan;
+mod recut;
+#[cfg(test)]
+mod recut_tests;
 mod run;
 #[cfg(test)]
 mod tests;
+mod thin;
 pub(super) mod trash;
 
 use jiff::Timestamp;
 use serde::Serialize;
 
-pub(super) use index::Indexed;
 use index::delete_allowed;
+pub(super) use index::replace_allowed;
+pub(super) use index::{Indexed, Reuse};
 pub(super) use lock::Lock;
 pub use plan::{Fate, Grace, GraceError, PruneOptions};
 pub(super) use run::Copies;
 pub use run::Progress;
+pub use thin::MaxUnused;
 
 use super::{Repository, RepositoryError};
 
@@ -48,15 +56,29 @@ impl Amount {
     }
 }
 
+/// Snapshots that are written again, so that blocks of which little is needed can go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Recut {
+    /// Snapshots.
+    pub snapshots: usize,
+    /// Blocks that they need no more.
+    pub blocks: usize,
+    /// Stored bytes of these.
+    pub bytes: u64,
+}
+
 /// What a prune did, or would do.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PruneReport {
     /// Snapshots that were asked what they need.
     pub snapshots: usize,
+    /// Snapshots that were written again, and the blocks that were left behind by it.
+    pub recut: Recut,
     /// Packs that stay as they are.
     pub kept: Amount,
-    /// Packs of which less than half was needed: that part was written anew.
+    /// Packs of which too little was needed, or whose data key is old: what is needed of them was written anew.
     pub repacked: Amount,
     /// The same, above the limit, so that they stay for now.
     pub repack_later: Amount,
@@ -76,6 +98,8 @@ pub struct PruneReport {
     pub denied: Amount,
     /// From when on the first of these can be deleted, if the store tells.
     pub denied_until: Option<Timestamp>,
+    /// Roots that were sealed with the newest data key instead of an old one.
+    pub re_encrypted_roots: usize,
     /// Index files before and after.
     pub index_files: (usize, usize),
     /// When the next pack may be deleted.
@@ -91,8 +115,11 @@ impl Repository {
     /// As [`Repository::prune`], but for `Locked`.
     pub async fn plan_prune(&self, options: PruneOptions) -> Result<PruneReport, RepositoryError> {
         self.may_prune()?;
-        let seen = self.uncached().observe().await?;
-        Ok(run::planned(&seen, &seen.fates(options), options))
+        let repository = self.uncached();
+        let seen = repository.observe(options).await?;
+        let mut report = run::planned(&seen, &seen.fates(options), options);
+        repository.thin_blocks(options, &mut report).await?;
+        Ok(report)
     }
 
     /// Removes what no snapshot needs. `progress` hears the step, how much of it is done, and of how much.

@@ -5,6 +5,7 @@ use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
 };
 
+use futures::{StreamExt as _, TryStreamExt as _};
 use jiff::Timestamp;
 
 use super::{
@@ -14,8 +15,8 @@ use super::{
 };
 use crate::repository::{
     Repository, RepositoryError, SnapshotId,
-    blocks::{IndexFiles, damage_of, hash_of, pack_key},
-    crypto::block_binding,
+    blocks::{IndexFiles, PARALLEL, damage_of, hash_of, pack_key},
+    crypto::{KEY_ID_LEN, block_binding},
     format::{
         BlockId,
         pack::{PackEntry, PackInfo},
@@ -36,9 +37,16 @@ pub(super) struct Pack {
     pub(super) live: BTreeSet<usize>,
     /// It cannot be told what it holds, or what of it is whole.
     pub(super) unclear: bool,
+    /// Its blocks are sealed with an old data key, and that was asked for.
+    pub(super) old_key: bool,
 }
 
 impl Pack {
+    /// One of which nothing is known yet but what the store tells.
+    fn new(size: u64, modified: Timestamp, trashed: Option<Timestamp>) -> Self {
+        Self { size, modified, indexed: false, trashed, entries: None, live: BTreeSet::new(), unclear: false, old_key: false }
+    }
+
     pub(super) fn info(&self, hash: Hash) -> Option<PackInfo> {
         Some(PackInfo { hash, size: self.size, entries: self.entries.clone()? })
     }
@@ -53,6 +61,7 @@ impl Pack {
             held: entries.iter().map(|entry| u64::from(entry.stored)).sum(),
             live: self.live.iter().filter_map(|&at| entries.get(at)).map(|entry| u64::from(entry.stored)).sum(),
             unclear: self.unclear,
+            old_key: self.old_key,
         }
     }
 }
@@ -81,7 +90,7 @@ type Holders = HashMap<BlockId, Vec<(Hash, usize)>>;
 impl Repository {
     /// The order matters. What a backup stores until its commit is listed before the roots: a pack of a finished backup that is seen here
     /// has its root by then, or soon.
-    pub(super) async fn observe(&self) -> Result<Seen, RepositoryError> {
+    pub(super) async fn observe(&self, options: PruneOptions) -> Result<Seen, RepositoryError> {
         let blocks = &self.inner.blocks;
         let files = blocks.index_files(&HashSet::new()).await?;
         for (key, packs) in &files.read {
@@ -93,12 +102,10 @@ impl Repository {
 
         let mut packs: BTreeMap<Hash, Pack> = BTreeMap::new();
         for (key, (size, modified)) in present {
-            let Some(hash) = hash_of(&key).filter(|hash| pack_key(hash) == key) else {
-                damage.push(format!("{key} is not the name of a pack; it was left as it is"));
-                continue;
-            };
-            let trashed = trash.get(&hash).copied();
-            packs.insert(hash, Pack { size, modified, indexed: false, trashed, entries: None, live: BTreeSet::new(), unclear: false });
+            match hash_of(&key).filter(|hash| pack_key(hash) == key) {
+                Some(hash) => drop(packs.insert(hash, Pack::new(size, modified, trash.get(&hash).copied()))),
+                None => damage.push(format!("{key} is not the name of a pack; it was left as it is")),
+            }
         }
         let mut absent: HashMap<Hash, PackInfo> = HashMap::new();
         for info in files.read.iter().flat_map(|(_, packs)| packs) {
@@ -119,8 +126,30 @@ impl Repository {
         }
         let (roots, needed) = self.needed(&HashSet::new()).await?;
         let mut seen = Seen { roots, files, trash, packs, lost: Vec::new(), damage };
-        self.settle_homes(&mut seen, &needed, absent).await?;
+        self.settle_homes(&mut seen, needed, absent).await?;
+        if options.re_encrypt {
+            self.find_old_keys(&mut seen).await?;
+        }
         Ok(seen)
+    }
+
+    /// Looks with which data key the packs were sealed. One process writes a pack, with one key: its first block tells for all.
+    async fn find_old_keys(&self, seen: &mut Seen) -> Result<(), RepositoryError> {
+        let needed: Vec<(Hash, u64)> = seen.packs.iter().filter(|(_, pack)| !pack.live.is_empty()).map(|(hash, pack)| (*hash, pack.size)).collect();
+        let head = async |(hash, size): (Hash, u64)| match self.inner.store.get_range(&pack_key(&hash), 0..size.min(KEY_ID_LEN as u64)).await {
+            Err(error) => match damage_of(error, &pack_key(&hash)) {
+                error if error.is_damage() => Ok(None),
+                error => Err(error),
+            },
+            Ok(head) => Ok(self.inner.ring.is_old(&head).then_some(hash)),
+        };
+        let old: Vec<Option<Hash>> = futures::stream::iter(needed).map(head).buffered(PARALLEL).try_collect().await?;
+        for hash in old.into_iter().flatten() {
+            if let Some(pack) = seen.packs.get_mut(&hash) {
+                pack.old_key = true;
+            }
+        }
+        Ok(())
     }
 
     /// What the snapshots need that are not among those known already; also the ids of all snapshots.
@@ -142,22 +171,37 @@ impl Repository {
     }
 
     /// Decides from which pack each needed block is taken.
-    async fn settle_homes(&self, seen: &mut Seen, needed: &HashSet<BlockId>, absent: HashMap<Hash, PackInfo>) -> Result<(), RepositoryError> {
-        let mut holders = holders(&seen.packs, needed);
-        let missing = |holders: &Holders| needed.iter().filter(|id| !holders.contains_key(*id)).copied().collect::<HashSet<_>>();
-        if !missing(&holders).is_empty() {
-            self.read_footers(seen).await?;
-            for (id, found) in self::holders(&seen.packs, &missing(&holders)) {
-                holders.insert(id, found);
+    async fn settle_homes(&self, seen: &mut Seen, mut needed: HashSet<BlockId>, absent: HashMap<Hash, PackInfo>) -> Result<(), RepositoryError> {
+        add_dictionaries(&mut needed, &seen.packs);
+        let mut holders = holders(&seen.packs, &needed);
+        // A pack that no index names, and then one of a backup that has ended since the packs were listed.
+        for listed_again in [false, true] {
+            if needed.len() == holders.len() {
+                break;
             }
+            if listed_again {
+                self.list_again(seen).await?;
+            }
+            self.read_footers(seen).await?;
+            add_dictionaries(&mut needed, &seen.packs);
+            holders = self::holders(&seen.packs, &needed);
         }
-        let missing = missing(&holders);
+        needed.retain(|id| !holders.contains_key(id));
+        let missing = needed;
         if !missing.is_empty() {
             seen.damage.push(format!("blocks that snapshots need and no pack holds: {}", missing.len()));
             for pack in seen.packs.values_mut().filter(|pack| pack.entries.is_none()) {
                 pack.unclear = true;
             }
             seen.lost = absent.into_values().filter(|info| info.entries.iter().any(|entry| missing.contains(&entry.id))).collect();
+        }
+        // A copy is worth nothing without its dictionary.
+        let readable = |(hash, at): &(Hash, usize)| {
+            let entry = seen.packs.get(hash).and_then(|pack| pack.entries.as_ref()?.get(*at));
+            entry.and_then(|entry| entry.dictionary).is_none_or(|dictionary| !missing.contains(&dictionary))
+        };
+        for places in holders.values_mut().filter(|places| places.iter().any(readable)) {
+            places.retain(readable);
         }
         let mut several = Vec::new();
         for (id, places) in holders {
@@ -167,6 +211,16 @@ impl Repository {
             }
         }
         self.choose_copies(seen, several).await
+    }
+
+    /// Adds packs that have come since they were listed.
+    async fn list_again(&self, seen: &mut Seen) -> Result<(), RepositoryError> {
+        for (key, (size, modified)) in self.inner.blocks.present().await? {
+            if let Some(hash) = hash_of(&key).filter(|hash| pack_key(hash) == key) {
+                seen.packs.entry(hash).or_insert_with(|| Pack::new(size, modified, None));
+            }
+        }
+        Ok(())
     }
 
     /// Asks the packs that no index file names what they hold.
@@ -240,6 +294,13 @@ impl Repository {
             |entry: &PackEntry, sealed: &bytes::Bytes| ring.open(entry.class.sensitive, sealed, &block_binding(entry.id, entry.class)).is_ok();
         Ok(entries.iter().zip(parts).map(|(entry, part)| part.filter(|sealed| whole(entry, sealed))).collect())
     }
+}
+
+/// Adds the dictionaries of all copies of the blocks that are needed.
+fn add_dictionaries(needed: &mut HashSet<BlockId>, packs: &BTreeMap<Hash, Pack>) {
+    let entries = packs.values().flat_map(|pack| pack.entries.iter().flatten()).filter(|entry| needed.contains(&entry.id));
+    let dictionaries: HashSet<BlockId> = entries.filter_map(|entry| entry.dictionary).collect();
+    needed.extend(dictionaries);
 }
 
 fn holders(packs: &BTreeMap<Hash, Pack>, needed: &HashSet<BlockId>) -> Holders {

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::MaxUnused;
 use crate::repository::retention::{Period, PeriodError};
 
 /// How long a pack stays in the trash before it is deleted. Nothing at all, or at least an hour: a backup may take half of that between its
@@ -61,7 +62,7 @@ impl std::str::FromStr for Grace {
 }
 
 /// How to prune.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PruneOptions {
     /// The time it is.
     pub now: Timestamp,
@@ -69,12 +70,16 @@ pub struct PruneOptions {
     pub grace: Grace,
     /// Bytes of packs that are written anew at most.
     pub max_repack: Option<u64>,
+    /// How much may stay that no snapshot needs.
+    pub max_unused: MaxUnused,
+    /// Write anew whatever is sealed with a data key that was rotated away.
+    pub re_encrypt: bool,
 }
 
 impl PruneOptions {
-    /// With a grace time of a day and without a limit for repacking.
+    /// With a grace time of a day, without a limit for repacking, and with the usual one for what is unused.
     pub fn new(now: Timestamp) -> Self {
-        Self { now, grace: Grace::default(), max_repack: None }
+        Self { now, grace: Grace::default(), max_repack: None, max_unused: MaxUnused::default(), re_encrypt: false }
     }
 }
 
@@ -95,6 +100,8 @@ pub(super) struct PackFacts {
     pub(super) live: u64,
     /// Whether it may hold what is missing elsewhere, because nobody can tell what it holds.
     pub(super) unclear: bool,
+    /// Whether it shall be written anew because its blocks are sealed with an old data key.
+    pub(super) old_key: bool,
 }
 
 /// What becomes of a pack.
@@ -103,7 +110,7 @@ pub(super) struct PackFacts {
 pub enum Fate {
     /// It stays as it is.
     Keep,
-    /// Less than half of it is needed: that is written into a new pack, and this one goes to the trash.
+    /// Too little of it is needed, or its key is old: what is needed is written into a new pack, and this one goes to the trash.
     Repack,
     /// The same, in a later prune: more would be above the limit.
     RepackLater,
@@ -122,6 +129,16 @@ pub enum Fate {
 /// Decides about all packs.
 pub(super) fn fates(packs: &[PackFacts], options: PruneOptions) -> Vec<Fate> {
     let mut fates: Vec<Fate> = packs.iter().map(|pack| fate(pack, options)).collect();
+    let kept = || packs.iter().zip(&fates).filter(|(_, fate)| **fate == Fate::Keep).map(|(pack, _)| pack);
+    let (held, live) = kept().fold((0, 0), |(held, live), pack| (held + pack.held, live + pack.live));
+    // Too much in packs of which more than half is needed: those that have too much of it themselves are written anew as well.
+    if options.max_unused.is_passed(held.saturating_sub(live), held) {
+        for (pack, fate) in packs.iter().zip(&mut fates).filter(|(pack, fate)| **fate == Fate::Keep && !pack.unclear) {
+            if options.max_unused.is_passed(pack.held.saturating_sub(pack.live), pack.held) {
+                *fate = Fate::Repack;
+            }
+        }
+    }
     // The emptiest first: they free most for each byte that is written.
     let share = |pack: &PackFacts| pack.live.saturating_mul(1_000_000) / pack.held.max(1);
     let mut order: Vec<(usize, &PackFacts)> = packs.iter().enumerate().collect();
@@ -146,7 +163,7 @@ fn fate(pack: &PackFacts, options: PruneOptions) -> Fate {
         Some(_) if pack.live > 0 => Fate::TakeBack,
         Some(since) if over(since) => Fate::Delete,
         Some(_) => Fate::Wait,
-        None if pack.live > 0 && pack.live.saturating_mul(2) < pack.held => Fate::Repack,
+        None if pack.live > 0 && (pack.old_key || pack.live.saturating_mul(2) < pack.held) => Fate::Repack,
         None if pack.live > 0 => Fate::Keep,
         // A running backup stores packs first, and says what is in them at its end.
         None if !pack.indexed && !over(pack.modified) => Fate::Young,
@@ -167,11 +184,11 @@ mod tests {
     }
 
     fn options(grace: &str) -> PruneOptions {
-        PruneOptions { now: at(1_000), grace: grace.parse().unwrap(), max_repack: None }
+        PruneOptions { grace: grace.parse().unwrap(), max_unused: MaxUnused::UNLIMITED, ..PruneOptions::new(at(1_000)) }
     }
 
     fn pack(live: u64) -> PackFacts {
-        PackFacts { size: 120, held: 100, modified: at(0), indexed: true, trashed: None, live, unclear: false }
+        PackFacts { size: 120, held: 100, modified: at(0), indexed: true, trashed: None, live, unclear: false, old_key: false }
     }
 
     #[test]
@@ -184,6 +201,9 @@ mod tests {
             (pack(49), Fate::Repack),
             (pack(1), Fate::Repack),
             (pack(0), Fate::Trash),
+            (PackFacts { old_key: true, ..pack(100) }, Fate::Repack),
+            (PackFacts { old_key: true, ..pack(0) }, Fate::Trash),
+            (PackFacts { old_key: true, ..trashed(1, 0) }, Fate::TakeBack),
             (trashed(0, 976), Fate::Delete),
             (trashed(0, 977), Fate::Wait),
             // Even one block that is needed, even when its time is over.

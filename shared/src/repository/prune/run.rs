@@ -5,14 +5,15 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use jiff::Timestamp;
 
 use super::{
-    Fate, Indexed, Lock, PruneOptions, PruneReport, delete_allowed,
+    Fate, Indexed, Lock, PruneOptions, PruneReport, Reuse, delete_allowed,
     observe::{Hash, Seen},
     trash,
 };
 use crate::repository::{
     Repository, RepositoryError,
-    blocks::pack_key,
-    format::{BlockId, Content, pack::PackEntry},
+    blocks::{damage_of, pack_key},
+    crypto::block_binding,
+    format::{BlockId, Content, MAX_SEALED, pack::PackEntry},
     packer::{FinishedPack, Packer},
 };
 
@@ -48,9 +49,14 @@ pub(super) fn planned(seen: &Seen, fates: &Fates, options: PruneOptions) -> Prun
 impl Repository {
     pub(super) async fn prune_locked(&self, options: PruneOptions, lock: &mut Lock, progress: Progress<'_>) -> Result<PruneReport, RepositoryError> {
         progress("looking", 0, 0);
-        let seen = self.observe().await?;
+        let mut recut = PruneReport::default();
+        self.recut_thin(options, lock, &mut recut, progress).await?;
+        progress("looking", 0, 0);
+        let seen = self.observe(options).await?;
         let mut fates = seen.fates(options);
         let mut report = planned(&seen, &fates, options);
+        report.recut = recut.recut;
+        report.damage.extend(recut.damage);
         // What is done counts from here on, not what was planned.
         (report.repacked, report.trashed, report.taken_back, report.deleted) = Default::default();
 
@@ -68,7 +74,8 @@ impl Repository {
 
         progress("writing the index", 0, 0);
         lock.hold().await?;
-        let denied = self.replace_index(&indexed, &seen.files.read, &[]).await?;
+        let reuse = if options.re_encrypt { Reuse::No } else { Reuse::Yes };
+        let denied = self.replace_index(&indexed, &seen.files.read, &[], reuse).await?;
         let named: HashSet<Hash> =
             seen.files.read.iter().filter(|(key, _)| denied.contains(key)).flat_map(|(_, packs)| packs).map(|pack| pack.hash).collect();
 
@@ -107,9 +114,31 @@ impl Repository {
         for hash in seen.trash.keys().filter(|hash| !seen.packs.contains_key(*hash)) {
             trash::take_out(store, hash).await?;
         }
+        if options.re_encrypt {
+            lock.hold().await?;
+            report.re_encrypted_roots = self.seal_roots_anew(progress).await?;
+        }
         report.index_files.1 = store.list("index").await?.len();
         self.inner.blocks.refresh().await?;
         Ok(report)
+    }
+
+    /// Seals roots with the newest data key that are under an older one. Gives their number; one that the store does not let be replaced stays.
+    async fn seal_roots_anew(&self, progress: Progress<'_>) -> Result<usize, RepositoryError> {
+        let (mut sealed_anew, roots) = (0, self.inner.store.list("roots").await?);
+        for (done, entry) in roots.iter().enumerate() {
+            progress("sealing roots anew", done, roots.len());
+            let sealed = match self.inner.store.get_at_most(&entry.key, MAX_SEALED).await.map_err(|error| damage_of(error, &entry.key)) {
+                Err(error) if error.is_damage() => continue,
+                sealed => sealed?,
+            };
+            if self.inner.ring.is_old(&sealed)
+                && let Ok(root) = self.open_root(&entry.key, &sealed)
+            {
+                sealed_anew += usize::from(self.replace_root(&root).await?);
+            }
+        }
+        Ok(sealed_anew)
     }
 
     /// Writes the needed part of packs into new ones. A pack of which a block cannot be read stays. Gives the new packs.
@@ -173,10 +202,11 @@ impl Repository {
     /// Packs that are given up and that snapshots need which were not there before. They stand in an index again.
     async fn rescue(&self, seen: &Seen, given_up: &BTreeSet<Hash>) -> Result<Rescued, RepositoryError> {
         let (_, needed) = self.needed(&seen.roots).await?;
+        let kept = |hash: &Hash, _| !given_up.contains(hash);
         let mut missing: HashSet<BlockId> = {
             let index = self.inner.blocks.index();
-            let kept = |id: &BlockId| index.places(*id).filter_map(|located| index.pack(located)).any(|(hash, _)| !given_up.contains(&hash));
-            needed.into_iter().filter(|id| !kept(id)).collect()
+            let dictionaries = needed.iter().flat_map(|id| index.dictionaries(*id));
+            needed.iter().copied().chain(dictionaries).filter(|id| !index.lies_in(*id, kept)).collect()
         };
         let mut rescued = Rescued::default();
         if missing.is_empty() {
@@ -194,11 +224,19 @@ impl Repository {
                     info => info?,
                 },
             };
-            if info.entries.iter().filter(|entry| missing.remove(&entry.id)).count() > 0 {
-                infos.insert(*hash, info);
-            }
+            infos.insert(*hash, info);
         }
-        rescued.unclear = !missing.is_empty();
+        // What these say that no index named may need a dictionary that lies in another of them.
+        let named = infos.values().flat_map(|info| &info.entries).filter(|entry| missing.contains(&entry.id)).filter_map(|entry| entry.dictionary);
+        missing.extend(named.collect::<Vec<_>>());
+        infos.retain(|_, info| info.entries.iter().any(|entry| missing.contains(&entry.id)));
+        for entry in infos.values().flat_map(|info| &info.entries) {
+            missing.remove(&entry.id);
+        }
+        rescued.unclear = {
+            let index = self.inner.blocks.index();
+            missing.iter().any(|id| !index.lies_in(*id, kept))
+        };
         self.write_index(&infos, &[]).await?;
         rescued.packs = infos.into_keys().collect();
         Ok(rescued)
@@ -212,7 +250,8 @@ struct Rescued {
     unclear: bool,
 }
 
-/// Blocks that are copied into new packs as they are: sealed bytes are bound to their block, not to their pack.
+/// Blocks that are copied into new packs as they are: sealed bytes are bound to their block, not to their pack. Those under an old data key are
+/// sealed anew.
 pub(in crate::repository) struct Copies<'a> {
     repository: &'a Repository,
     data: Packer,
@@ -235,7 +274,14 @@ impl<'a> Copies<'a> {
                 continue;
             };
             let packer = if matches!(entry.class.content, Content::Segment | Content::Top) { &self.meta } else { &self.data };
-            let full = packer.add(ring, entry.id, entry.class, entry.raw as usize, &sealed)?;
+            let sealed = if ring.is_old(&sealed) {
+                let (sensitive, binding) = (entry.class.sensitive, block_binding(entry.id, entry.class));
+                let content = ring.open(sensitive, &sealed, &binding).map_err(RepositoryError::damaged(format!("block {}", entry.id)))?;
+                ring.seal(sensitive, &content, &binding)?.into()
+            } else {
+                sealed
+            };
+            let full = packer.add(ring, entry.into(), &sealed)?;
             self.store(full).await?;
         }
         Ok(lost)

@@ -22,7 +22,7 @@ use super::{
     Access, Repository, RepositoryError,
     blocks::{hash_of, pack_key},
     format::{MAX_PACK, hex, pack::PackInfo},
-    prune::{Amount, Copies, Indexed, Lock, Progress, trash},
+    prune::{Amount, Copies, Indexed, Lock, Progress, Reuse, trash},
 };
 
 /// What became of the index.
@@ -121,7 +121,7 @@ impl Repository {
         }
         report.packs = indexed.len();
         report.damaged_files = files.damaged.iter().map(|(key, _)| key.clone()).collect();
-        report.denied = self.replace_index(&indexed, &files.read, &report.damaged_files).await?;
+        report.denied = self.replace_index(&indexed, &files.read, &report.damaged_files, Reuse::Yes).await?;
         blocks.refresh().await?;
         Ok(report)
     }
@@ -189,7 +189,7 @@ impl Repository {
             return Ok(report);
         }
         lock.hold().await?;
-        self.replace_index(&indexed, &files.read, &[]).await?;
+        self.replace_index(&indexed, &files.read, &[], Reuse::Yes).await?;
         for damaged in &report.damaged {
             if let Some(hash) = hash_of(&damaged.pack).filter(|_| present.contains_key(&damaged.pack)) {
                 trash::put(&self.inner.store, &hash, lock.now()).await?;

@@ -20,7 +20,7 @@ use crate::{
             top::{self, LayerKind, LayerTop, SegmentRef},
         },
         layers::MergedRows,
-        packer::{FinishedPack, Packer},
+        packer::{FinishedPack, PackedBlock, Packer},
         prune::{Indexed, Lock, trash},
         root::LayerRef,
         snapshot::decode_segment,
@@ -152,12 +152,10 @@ impl Repository {
             };
             let index = self.inner.blocks.index();
             for id in needed {
-                let places = index.places(id).filter_map(|located| index.pack(located));
-                let there = places.filter(|(hash, size)| present.get(&pack_key(hash)).is_some_and(|(found, _)| found == size));
-                let (given_up, kept): (Vec<_>, Vec<_>) = there.partition(|(hash, _)| trashed.contains(hash));
-                if !kept.is_empty() {
+                let there = |hash: &[u8; 32], size| present.get(&pack_key(hash)).is_some_and(|(found, _)| *found == size);
+                if index.holds(id, |hash, size| there(hash, size) && !trashed.contains(hash)) {
                     readable.insert(id);
-                } else if !given_up.is_empty() {
+                } else if index.holds(id, there) {
                     unsure.insert(id);
                 }
             }
@@ -263,7 +261,8 @@ impl BaseWriter<'_> {
         }
         let mut compressor = content::Compressor::new().map_err(|error| RepositoryError::Machine(format!("no compressor: {error}")))?;
         let sealed = ring.seal(false, &compressor.encode(raw), &block_binding(id, class))?;
-        let full = self.packer.add(ring, id, class, raw.len(), &sealed)?;
+        let block = PackedBlock { id, class, dictionary: None, raw: raw.len() as u32 };
+        let full = self.packer.add(ring, block, &sealed)?;
         self.full.lock().unwrap_or_else(PoisonError::into_inner).extend(full);
         Ok(id)
     }

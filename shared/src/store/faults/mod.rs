@@ -36,6 +36,8 @@ pub struct Faults {
     writes_left: Option<Arc<AtomicI64>>,
     reads: Arc<Mutex<Reads>>,
     undeletable: Option<Arc<str>>,
+    /// Beginning of the names that `put` refuses.
+    unreplaceable: Option<Arc<str>>,
     pause: Option<Pause>,
 }
 
@@ -117,11 +119,22 @@ impl Faults {
         }
     }
 
-    pub(super) async fn before_delete(&self, store: &str, key: &str) -> Result<(), StoreError> {
-        if self.undeletable.as_ref().is_some_and(|folder| key.starts_with(&**folder)) {
+    pub(super) async fn before_put(&self, store: &str, key: &str) -> Result<(), StoreError> {
+        self.refuse(&self.unreplaceable, store, key)?;
+        self.before_write(store, key).await
+    }
+
+    /// What begins with a name that is protected.
+    fn refuse(&self, protected: &Option<Arc<str>>, store: &str, key: &str) -> Result<(), StoreError> {
+        if protected.as_ref().is_some_and(|beginning| key.starts_with(&**beginning)) {
             let source = object_store::Error::PermissionDenied { path: key.to_owned(), source: "it is locked, for a test".into() };
             return Err(StoreError::Denied { store: store.to_owned(), key: key.to_owned(), source });
         }
+        Ok(())
+    }
+
+    pub(super) async fn before_delete(&self, store: &str, key: &str) -> Result<(), StoreError> {
+        self.refuse(&self.undeletable, store, key)?;
         self.before_write(store, key).await
     }
 
@@ -162,6 +175,13 @@ impl Store {
     #[must_use]
     pub fn never_deleting(&self, beginning: &str) -> Self {
         let faults = Faults { undeletable: Some(beginning.into()), ..Faults::default() };
+        Self { faults, ..self.clone() }
+    }
+
+    /// Nothing whose name begins like this can be written over: for names that are created only where they are new.
+    #[must_use]
+    pub fn never_replacing(&self, beginning: &str) -> Self {
+        let faults = Faults { unreplaceable: Some(beginning.into()), ..Faults::default() };
         Self { faults, ..self.clone() }
     }
 
