@@ -8,6 +8,9 @@ pub mod cluster;
 pub mod collect;
 pub mod compare;
 pub mod deploy;
+#[doc(hidden)]
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 pub mod object;
 pub mod repository;
 pub mod restore;

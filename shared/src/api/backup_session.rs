@@ -109,6 +109,9 @@ pub struct SnapshotStatusInfo {
     /// Name of the Repository.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repository: Option<String>,
+    /// Why it failed, or what it lacks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
 }
 
 /// What became of a policy in one repository.
@@ -184,15 +187,24 @@ impl BackupSessionStatus {
         matches!(self.roll_up(), BackupSessionPhase::Succeeded | BackupSessionPhase::Failed)
     }
 
-    /// Why it failed, in a sentence: what a condition says, else which Snapshots failed, else which policy.
+    /// Why it failed, in a sentence: what a condition says, else which Snapshots failed and why, else what went wrong with the policies, which
+    /// come behind.
     pub fn failure(&self) -> Option<String> {
-        if let Some(failed) = find_failure(&self.conditions, &BAD_WHEN_TRUE) {
+        if let Some(failed) = find_failure(&self.conditions, &[DEADLINE_EXCEEDED]) {
             return Some(failed);
         }
         let failed = self.snapshots.iter().filter(|snapshot| snapshot.phase == Some(SnapshotPhase::Failed));
-        let failed: Vec<&str> = failed.map(|snapshot| snapshot.name.as_str()).collect();
+        let failed: Vec<String> = failed
+            .map(|snapshot| match &snapshot.message {
+                Some(why) => format!("Snapshot {} failed: {why}", snapshot.name),
+                None => format!("Snapshot {} failed", snapshot.name),
+            })
+            .collect();
         if !failed.is_empty() {
-            return Some(format!("these Snapshots failed: {}", failed.join(", ")));
+            return Some(failed.join("; "));
+        }
+        if let Some(failed) = find_failure(&self.conditions, &BAD_WHEN_TRUE) {
+            return Some(format!("the RetentionPolicy was not applied: {failed}"));
         }
         let policy = self.retention_policy.iter().find(|applied| applied.phase == Some(RetentionPolicyPhase::FailedToApply))?;
         let repository = policy.repository.as_deref().unwrap_or_default();
@@ -261,7 +273,12 @@ mod tests {
         use SnapshotPhase::{Failed, Succeeded};
         assert_eq!(status(&[(METRICS_PUSHED, true)], &[Succeeded], None).failure(), None);
         assert_eq!(status(&[(SNAPSHOTS_ENSURED, false)], &[Failed], None).failure().as_deref(), Some("SnapshotsEnsured"));
-        assert_eq!(status(&[], &[Failed, Succeeded, Failed], None).failure().as_deref(), Some("these Snapshots failed: s0, s2"));
+        assert_eq!(status(&[], &[Failed, Succeeded, Failed], None).failure().as_deref(), Some("Snapshot s0 failed; Snapshot s2 failed"));
+        let mut both = status(&[(SNAPSHOT_CLEANUP_INCOMPLETE, true)], &[Failed], None);
+        both.snapshots[0].message = Some("no bucket".to_owned());
+        assert_eq!(both.failure().as_deref(), Some("Snapshot s0 failed: no bucket"), "the first cause, not what came of it");
+        let later = status(&[(SNAPSHOT_CLEANUP_INCOMPLETE, true)], &[Succeeded], None).failure();
+        assert_eq!(later.as_deref(), Some("the RetentionPolicy was not applied: SnapshotCleanupIncomplete"));
         assert_eq!(status(&[(DEADLINE_EXCEEDED, true)], &[Succeeded], None).failure().as_deref(), Some("DeadlineExceeded"));
         let policy = status(&[], &[Succeeded], Some(RetentionPolicyPhase::FailedToApply)).failure().unwrap();
         assert!(policy.starts_with("the RetentionPolicy could not be applied"), "{policy}");

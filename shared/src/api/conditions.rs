@@ -54,6 +54,8 @@ pub const SESSION_HISTORY_CLEANED: &str = "SessionHistoryCleaned";
 // Of BackupSession and RestoreSession.
 /// The last of all: whether the outcome was told. Set where nothing is pushed, too.
 pub const METRICS_PUSHED: &str = "MetricsPushed";
+/// Our own. `False` while a RestoreSession waits for its Snapshot; gone when that is there.
+pub const SNAPSHOT_FOUND: &str = "SnapshotFound";
 /// Our own. `True` when it took longer than it may.
 pub const DEADLINE_EXCEEDED: &str = "DeadlineExceeded";
 
@@ -166,6 +168,8 @@ pub mod reason {
     pub const SUCCESSFULLY_PUSHED_METRICS: &str = "SuccessfullyPushedMetrics";
     /// Of [`super::METRICS_PUSHED`]: it was not.
     pub const FAILED_TO_PUSH_METRICS: &str = "FailedToPushMetrics";
+    /// Of [`super::SNAPSHOT_FOUND`]: there is none, or it cannot be restored.
+    pub const SNAPSHOT_NOT_FOUND: &str = "SnapshotNotFound";
     /// Of [`super::DEADLINE_EXCEEDED`]: the deadline has passed.
     pub const TIMEOUT_REACHED: &str = "TimeoutReached";
 

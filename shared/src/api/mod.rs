@@ -71,7 +71,7 @@ pub use hook::*;
 pub use hook_template::*;
 pub use invoker_status::*;
 pub use manifest_options::*;
-pub use names::{format_size, go_duration, join_name, parse_size, sanitize_name};
+pub use names::{format_size, go_duration, join_name, parse_size, sanitize_name, time_name};
 pub use parameter::*;
 pub use phase::*;
 pub use pod_template::*;

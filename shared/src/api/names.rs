@@ -1,5 +1,7 @@
 //! Names, sizes and durations in KubeStash's spelling. Pure.
 
+use jiff::Timestamp;
+
 /// Longest name of a KubeStash object.
 const MAX_NAME: usize = 63;
 
@@ -14,6 +16,11 @@ pub fn join_name(prefix: &str, name: &str, suffix: &str) -> String {
     let head = characters.iter().take(32);
     let tail = characters.iter().skip(characters.len() - 31);
     head.chain(tail).collect::<String>().trim_matches('-').to_owned()
+}
+
+/// A time as part of a name, in UTC: `20261128-224641`. Such names sort as times do.
+pub fn time_name(time: Timestamp) -> String {
+    time.strftime("%Y%m%d-%H%M%S").to_string()
 }
 
 /// Lower-case letters, digits and dashes: what the name of an object may hold.
@@ -70,6 +77,7 @@ mod tests {
         let long = join_name(&"a".repeat(40), &"b".repeat(40), "123");
         assert_eq!(long.len(), 63);
         assert!(long.ends_with("-123"));
+        assert_eq!(time_name(Timestamp::from_second(1_795_906_001).unwrap_or_default()), "20261128-224641");
         assert_eq!(sanitize_name("Kind_DEV@example.com"), "kind-dev-example-com");
     }
 

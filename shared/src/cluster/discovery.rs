@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use serde::Deserialize;
 
 use super::{ApiError, Cluster, ConnectError};
-use crate::object::{GroupResource, KindInfo};
+use crate::object::{GroupResource, KindInfo, short_names};
 
 const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json";
 
@@ -27,6 +27,18 @@ pub struct Kind {
 }
 
 impl Kind {
+    /// A kind as a snapshot knows it, which may be one that no cluster serves: by its names, built-in short names included.
+    pub fn stored(info: &KindInfo) -> Self {
+        Self {
+            info: info.clone(),
+            verbs: Vec::new(),
+            short_names: short_names(info).map(str::to_owned).collect(),
+            singular: info.kind.to_lowercase(),
+            served_versions: Vec::new(),
+            has_status: false,
+        }
+    }
+
     /// Whether all of these verbs are there.
     pub fn can(&self, verbs: &[&str]) -> bool {
         verbs.iter().all(|verb| self.verbs.iter().any(|own| own == verb))

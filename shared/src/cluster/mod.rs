@@ -1,15 +1,19 @@
 //! The one place that talks to a Kubernetes API server: connection, requests with deadlines and retries, discovery.
 
 mod discovery;
+mod passing;
 mod request;
+mod watch;
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use kube::config::{KubeConfigOptions, Kubeconfig};
 
 pub(crate) use discovery::collection_path;
 pub use discovery::{Discovery, Kind, ResolveError};
+pub use passing::Passing;
 pub use request::{ApiError, ListBody, Method, percent_encode};
+pub use watch::{Event, Watch};
 
 use crate::repository::ClusterId;
 
@@ -40,7 +44,12 @@ pub struct ClusterArgs {
     pub insecure_skip_tls_verify: bool,
     /// PEM file of the authority that signed the server's certificate.
     pub certificate_authority: Option<PathBuf>,
+    /// Longest wait for an answer, and for the next piece of one; a minute where nothing is said.
+    pub request_timeout: Option<Duration>,
 }
+
+/// Longest wait for an answer where nothing else is asked for. The API server itself ends requests after a minute.
+const DEADLINE: Duration = Duration::from_secs(60);
 
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
@@ -70,6 +79,8 @@ pub struct Cluster {
     default_namespace: String,
     context: String,
     server: String,
+    /// Longest wait for the head of an answer, and between two pieces of a body.
+    deadline: Duration,
 }
 
 impl std::fmt::Debug for Cluster {
@@ -141,12 +152,20 @@ impl Cluster {
         let default_namespace = args.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
         let server = config.cluster_url.to_string().trim_end_matches('/').to_owned();
         let client = kube::Client::try_from(config).map_err(config_error)?;
-        Ok(Self { client, patient, default_namespace, context, server })
+        Ok(Self { client, patient, default_namespace, context, server, deadline: args.request_timeout.unwrap_or(DEADLINE) })
     }
 
     /// A connection over a given client, for tests.
     pub fn from_client(client: kube::Client) -> Self {
-        Self { patient: client.clone(), client, default_namespace: "default".to_owned(), context: "test".to_owned(), server: "test".to_owned() }
+        let named = |name: &str| name.to_owned();
+        Self {
+            patient: client.clone(),
+            client,
+            default_namespace: named("default"),
+            context: named("test"),
+            server: named("test"),
+            deadline: DEADLINE,
+        }
     }
 
     /// A client for typed objects, which asks again when the API server is busy.

@@ -10,12 +10,12 @@ use serde::{Deserialize, de::DeserializeOwned};
 
 use super::Cluster;
 
-/// Longest wait for the head of an answer, and between two pieces of a body.
-const STALL: Duration = Duration::from_secs(60);
 /// Tries of one request, the first included.
 const TRIES: u32 = 6;
-/// Longest wait before a try.
+/// Longest wait before a try, where the server does not ask for a longer one.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+/// A server that asks for a longer wait is not asked again.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// HTTP method of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,17 +84,6 @@ impl ApiError {
         }
     }
 
-    /// Whether the same request may succeed a little later.
-    pub fn is_passing(&self) -> bool {
-        match self {
-            Self::Refused { status, message, .. } => {
-                matches!(status, 429 | 502..=504) || (*status == 500 && (message.contains("etcdserver") || message.contains("leader changed")))
-            }
-            Self::Unreachable { .. } => true,
-            Self::Stalled { .. } | Self::Malformed { .. } => false,
-        }
-    }
-
     /// When the server wants to be asked again, in seconds.
     pub fn retry_after(&self) -> Option<u64> {
         match self {
@@ -103,13 +92,10 @@ impl ApiError {
         }
     }
 
+    /// How long to wait before a try. Never less than the server wants.
     fn pause(&self, attempt: u32) -> Duration {
-        let grown = Duration::from_millis(100 << attempt.min(7));
-        match self {
-            Self::Refused { retry_after: Some(seconds), .. } => Duration::from_secs(*seconds).max(grown),
-            _ => grown,
-        }
-        .min(LONGEST_PAUSE)
+        let grown = Duration::from_millis(100 << attempt.min(7)).min(LONGEST_PAUSE);
+        self.retry_after().map_or(grown, |seconds| Duration::from_secs(seconds).max(grown))
     }
 }
 
@@ -130,6 +116,7 @@ struct StatusDetails {
 /// The body of a LIST, piece by piece.
 pub struct ListBody {
     body: Body,
+    deadline: Duration,
     /// What the head of the answer said in `Warning`.
     pub warnings: Vec<String>,
 }
@@ -141,8 +128,8 @@ impl ListBody {
     /// `Unreachable` when the connection is cut, `Stalled` when nothing comes.
     pub async fn next(&mut self) -> Result<Option<Bytes>, ApiError> {
         loop {
-            match tokio::time::timeout(STALL, self.body.frame()).await {
-                Err(_) => return Err(ApiError::Stalled { seconds: STALL.as_secs() }),
+            match tokio::time::timeout(self.deadline, self.body.frame()).await {
+                Err(_) => return Err(ApiError::Stalled { seconds: self.deadline.as_secs() }),
                 Ok(None) => return Ok(None),
                 Ok(Some(Err(error))) => return Err(ApiError::Unreachable { reason: chain(&error) }),
                 Ok(Some(Ok(frame))) => {
@@ -193,14 +180,15 @@ impl Cluster {
         }
         let request =
             request.body(Body::from(body.clone())).map_err(|error| ApiError::Malformed { reason: format!("the request cannot be made: {error}") })?;
-        let answer = tokio::time::timeout(STALL, self.client.send(request)).await.map_err(|_| ApiError::Stalled { seconds: STALL.as_secs() })?;
+        let stalled = |_| ApiError::Stalled { seconds: self.deadline.as_secs() };
+        let answer = tokio::time::timeout(self.deadline, self.client.send(request)).await.map_err(stalled)?;
         let answer = answer.map_err(|error| ApiError::Unreachable { reason: chain(&error) })?;
         let (head, body) = answer.into_parts();
         let status = head.status;
         let retry_after = head.headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()).and_then(|seconds| seconds.parse().ok());
         let warnings = head.headers.get_all(header::WARNING).iter().filter_map(|value| value.to_str().ok());
         let warnings = warnings.map(|text| text.trim_start_matches("299 - ").trim_matches('"').to_owned()).collect();
-        let body = ListBody { body, warnings };
+        let body = ListBody { body, deadline: self.deadline, warnings };
         if status.is_success() {
             return Ok(body);
         }
@@ -220,10 +208,11 @@ impl Cluster {
                 Err(error) => {
                     let harmless = method != Method::Post || matches!(error.status(), 429 | 503);
                     attempt += 1;
-                    if attempt >= TRIES || !harmless || !error.is_passing() {
+                    let pause = error.pause(attempt);
+                    if attempt >= TRIES || !harmless || !error.is_passing() || pause > LONGEST_WAIT {
                         return Err(error);
                     }
-                    tokio::time::sleep(error.pause(attempt)).await;
+                    tokio::time::sleep(pause).await;
                 }
             }
         }
@@ -283,27 +272,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_may_be_tried_again() {
-        let refused = |status: u16, message: &str| ApiError::Refused { status, reason: String::new(), message: message.into(), retry_after: None };
-        for (error, passing) in [
-            (refused(429, ""), true),
-            (refused(503, ""), true),
-            (refused(500, "etcdserver: request timed out"), true),
-            (refused(500, "Internal error: webhook"), false),
-            (refused(403, ""), false),
-            (refused(409, ""), false),
-            (ApiError::Stalled { seconds: 1 }, false),
-        ] {
-            assert_eq!(error.is_passing(), passing, "{error:?}");
-        }
-    }
-
-    #[test]
     fn the_servers_own_words_are_kept() {
         let body = br#"{"kind":"Status","message":"pods is forbidden","reason":"Forbidden","details":{"retryAfterSeconds":3}}"#;
         let error = refused(StatusCode::FORBIDDEN, None, body);
         assert_eq!((error.status(), error.reason(), error.to_string().as_str()), (403, "Forbidden", "pods is forbidden"));
         assert_eq!(error.pause(0), Duration::from_secs(3));
+        let patient = refused(StatusCode::TOO_MANY_REQUESTS, Some(45), b"");
+        assert_eq!((patient.pause(0), patient.pause(20)), (Duration::from_secs(45), Duration::from_secs(45)), "never sooner than the server wants");
         assert_eq!(refused(StatusCode::BAD_GATEWAY, None, b"oops").to_string(), "502 Bad Gateway: oops");
     }
 

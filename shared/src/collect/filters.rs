@@ -4,7 +4,7 @@
 //! globs; a kind may be named by its plural, plural.group, kind or short name in excludes as well (KubeStash ignores a short exclude while
 //! everything is included); Namespace objects follow the namespace lists.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use globset::{Glob, GlobMatcher};
 use serde::{Deserialize, Serialize};
@@ -102,10 +102,8 @@ impl Filters {
 impl Matcher {
     /// Whether a kind is wanted. Excludes beat includes.
     pub(crate) fn kind(&self, kind: &Kind) -> Wanted {
-        let mut names =
-            vec![kind.info.group_resource().to_string(), kind.info.resource.clone(), kind.info.kind.to_lowercase(), kind.singular.clone()];
-        names.extend(kind.short_names.iter().cloned());
-        let any = |list: &[GlobMatcher]| list.iter().any(|glob| names.iter().any(|name| !name.is_empty() && glob.is_match(name)));
+        let names = names_of(kind);
+        let any = |list: &[GlobMatcher]| list.iter().any(|glob| is_any(glob, &names));
         if any(&self.exclude_resources) {
             return Wanted::Excluded;
         }
@@ -117,6 +115,17 @@ impl Matcher {
             return Wanted::ClusterScoped;
         }
         if by_name || self.filters.all_kinds { Wanted::ByName } else { Wanted::Anyway }
+    }
+
+    /// The first of the kinds to take that is none of these.
+    pub(crate) fn unknown_kind(&self, kinds: &[Kind]) -> Option<&str> {
+        let names: Vec<Vec<String>> = kinds.iter().map(names_of).collect();
+        self.include_resources.iter().find(|glob| !names.iter().any(|names| is_any(glob, names))).map(|glob| glob.glob().glob())
+    }
+
+    /// The first of the namespaces to take that is none of these.
+    pub(crate) fn unknown_namespace(&self, namespaces: &BTreeSet<&str>) -> Option<&str> {
+        self.include_namespaces.iter().find(|glob| !namespaces.iter().any(|name| glob.is_match(name))).map(|glob| glob.glob().glob())
     }
 
     fn cluster_resources(&self, kind: &KindInfo) -> bool {
@@ -181,6 +190,17 @@ impl Matcher {
     pub(crate) fn selector(&self) -> &str {
         &self.filters.selector
     }
+}
+
+/// What a kind may be called in a list.
+fn names_of(kind: &Kind) -> Vec<String> {
+    let mut names = vec![kind.info.group_resource().to_string(), kind.info.resource.clone(), kind.info.kind.to_lowercase(), kind.singular.clone()];
+    names.extend(kind.short_names.iter().cloned());
+    names
+}
+
+fn is_any(glob: &GlobMatcher, names: &[String]) -> bool {
+    names.iter().any(|name| !name.is_empty() && glob.is_match(name))
 }
 
 fn is_namespace(kind: &KindInfo) -> bool {

@@ -19,10 +19,27 @@ const FILTERS: [(&str, &str, &str, &str); 8] = [
     ("labelSelector", "A label selector as of `kubectl get -l`", "", "selector"),
 ];
 
-const RESTORE: [(&str, &str, &str, &str); 3] = [
+const RESTORE: [(&str, &str, &str, &str); 15] = [
     ("OverrideResources", "Whether to bring existing objects to the state of the snapshot", "false", "override-resources"),
     ("StorageClassMappings", "Storage classes to replace, as old=new, separated by commas", "", "storage-class-mappings"),
+    ("NamespaceMappings", "Namespaces to restore into others, as from:to, separated by commas", "", "namespace-mappings"),
+    ("MaxIterations", "Accepted from KubeStash: one pass in the right order needs no others", "", "max-iterations"),
     ("RestorePVs", "Whether to restore PersistentVolumes", "false", "restore-pvs"),
+    (
+        "Existing",
+        "What to do with existing objects: skip, update, recreate or fail; KIND=POLICY for one kind. Instead of OverrideResources",
+        "",
+        "existing",
+    ),
+    ("ForceConflicts", "With Existing: whether to take fields over from other field managers", "false", "force-conflicts"),
+    ("Names", "Names of objects to restore, as globs separated by commas; all if empty", "", "names"),
+    ("Labels", "Labels to set or remove on every object, as KEY=VALUE or KEY-, separated by commas", "", "labels"),
+    ("Annotations", "Annotations to set or remove on every object", "", "annotations"),
+    ("Drop", "Tools whose traces to leave out: gitops, helm", "", "drop"),
+    ("Patches", "JSON patches by kind, name, namespace and labels, as YAML", "", "patches"),
+    ("APIVersions", "Versions to write kinds under, as KIND=VERSION, separated by commas", "", "api-versions"),
+    ("ServiceAddresses", "keep or new: whether Services get their addresses back; by default in the same cluster", "", "service-addresses"),
+    ("RestoreStatus", "Kinds of which the status is restored as well, separated by commas", "", "restore-status"),
 ];
 
 /// The Addon and its two Functions.

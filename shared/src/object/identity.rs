@@ -49,6 +49,19 @@ impl FromStr for GroupResource {
     }
 }
 
+impl Serialize for GroupResource {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for GroupResource {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let Ok(kind) = String::deserialize(deserializer)?.parse();
+        Ok(kind)
+    }
+}
+
 /// What the API server calls a kind, in the version that was read.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct KindInfo {
@@ -82,11 +95,12 @@ impl KindInfo {
 }
 
 /// Identity of one object. The version is not part of it: one object is served in several.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct ObjectId {
     /// Kind by plural name and group.
     pub kind: GroupResource,
     /// Namespace, or nothing for cluster-scoped kinds.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
     pub namespace: Option<String>,
     /// Object name.
     pub name: String,

@@ -7,11 +7,13 @@
 
 mod identity;
 mod json;
+mod kind_names;
 mod list;
 mod parts;
 pub mod yaml;
 
 pub use identity::{GroupResource, KindInfo, MAX_FILE_NAME, ObjectId, directory_name, file_name, is_shortened, push_file_name, shortened_head};
+pub use kind_names::{names_kind, short_names};
 pub use list::{ListMeta, ListSplitter, MAX_ITEM_BYTES, scan_identity};
 pub use parts::{Parts, Sensitivity, TypeMeta, merge, merged_len, split, with_status};
 

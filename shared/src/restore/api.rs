@@ -4,8 +4,8 @@ use bytes::Bytes;
 use serde_json::Value;
 
 use crate::{
-    cluster::{ApiError, Cluster, Method, collection_path, percent_encode},
-    object::{KindInfo, ObjectId},
+    cluster::{ApiError, Cluster, ListBody, Method, collection_path, percent_encode},
+    object::{KindInfo, ObjectError, ObjectId, Parts, Sensitivity, TypeMeta, split},
 };
 
 /// Accepts lists of metadata only.
@@ -13,13 +13,14 @@ const METADATA_LIST: &str = "application/json;as=PartialObjectMetadataList;g=met
 const JSON: &str = "application/json";
 
 /// A request.
+#[derive(Clone)]
 pub struct Call {
     /// What it does.
     pub method: Method,
     /// Path and query.
     pub path: String,
     /// Body, empty for reads.
-    pub body: Vec<u8>,
+    pub body: Bytes,
     /// Whether only metadata of a list is wanted.
     pub metadata_only: bool,
 }
@@ -27,12 +28,21 @@ pub struct Call {
 impl Call {
     /// Reads one object or list.
     pub fn get(path: String) -> Self {
-        Self { method: Method::Get, path, body: Vec::new(), metadata_only: false }
+        Self { method: Method::Get, path, body: Bytes::new(), metadata_only: false }
+    }
+
+    /// Writes one body.
+    pub fn write(method: Method, path: String, body: Vec<u8>) -> Self {
+        Self { method, path, body: body.into(), metadata_only: false }
     }
 
     /// Reads the metadata of a list.
     pub fn metadata(path: String) -> Self {
         Self { metadata_only: true, ..Self::get(path) }
+    }
+
+    const fn accept(&self) -> &'static str {
+        if self.metadata_only { METADATA_LIST } else { JSON }
     }
 }
 
@@ -45,6 +55,11 @@ pub struct Answer {
 }
 
 impl Answer {
+    async fn of(mut body: ListBody) -> Result<Self, ApiError> {
+        let warnings = std::mem::take(&mut body.warnings);
+        Ok(Self { body: body.collect().await?, warnings })
+    }
+
     /// The body as a value.
     ///
     /// # Errors
@@ -52,21 +67,34 @@ impl Answer {
     pub fn value(&self) -> Result<Value, ApiError> {
         serde_json::from_slice(&self.body).map_err(|_| ApiError::Malformed { reason: "it is not JSON".to_owned() })
     }
+
+    /// The parts of the object that the body is.
+    ///
+    /// # Errors
+    /// As [`split`].
+    pub fn parts(&self, kind: &KindInfo) -> Result<Parts, ObjectError> {
+        let mut parts = Parts::default();
+        split(&self.body, TypeMeta { api_version: &kind.api_version(), kind: &kind.kind }, Sensitivity::Open, &mut parts)?;
+        Ok(parts)
+    }
 }
 
-/// Sends a write once: the caller knows what an error means for what it wrote. Reads are tried again.
+/// Sends a read, or a dry run of an update, and again while the error is passing: neither does anything.
 ///
 /// # Errors
 /// The API server's refusal, or that there was no answer.
-pub async fn call(cluster: &Cluster, call: Call) -> Result<Answer, ApiError> {
-    let accept = if call.metadata_only { METADATA_LIST } else { JSON };
-    let body = Bytes::from(call.body);
-    let mut answer = match call.method {
-        Method::Get => cluster.stream(call.method, &call.path, accept, body).await?,
-        _ => cluster.once(call.method, &call.path, accept, &body).await?,
-    };
-    let warnings = std::mem::take(&mut answer.warnings);
-    Ok(Answer { body: answer.collect().await?, warnings })
+pub async fn look(cluster: &Cluster, call: Call) -> Result<Answer, ApiError> {
+    let body = cluster.stream(call.method, &call.path, call.accept(), call.body).await?;
+    Answer::of(body).await
+}
+
+/// Sends a request once: the caller knows what an error means for what was asked.
+///
+/// # Errors
+/// The API server's refusal, or that there was no answer.
+pub async fn once(cluster: &Cluster, call: &Call) -> Result<Answer, ApiError> {
+    let body = cluster.once(call.method, &call.path, call.accept(), &call.body).await?;
+    Answer::of(body).await
 }
 
 /// Path of one object.

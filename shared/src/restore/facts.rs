@@ -9,7 +9,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Reason, transforms::at};
-use crate::object::{KindInfo, ObjectError, yaml};
+use crate::object::{GroupResource, KindInfo, ObjectError, yaml};
+
+/// Kinds of classes by group and plural, and the annotation of the one that is taken where none is named.
+pub const CLASSES: [(&str, &str, &str); 3] = [
+    ("storage.k8s.io", "storageclasses", "storageclass.kubernetes.io/is-default-class"),
+    ("networking.k8s.io", "ingressclasses", "ingressclass.kubernetes.io/is-default-class"),
+    ("snapshot.storage.k8s.io", "volumesnapshotclasses", "snapshot.storage.kubernetes.io/is-default-class"),
+];
 
 /// The parts of a stored object that its facts are read from. Empty where a source has none.
 #[derive(Debug, Clone, Copy, Default)]
@@ -76,15 +83,21 @@ pub struct Facts {
     pub selects_pods: bool,
     /// The volume that a claim is bound to.
     pub volume: Option<String>,
-    /// Labels, for selectors.
-    pub labels: BTreeMap<String, String>,
+    /// The storage class that a claim asks for; empty for a volume without class.
+    pub storage_class: Option<String>,
+    /// A class that is taken where none is named.
+    pub is_default_class: bool,
 }
 
-/// Reads the facts of one object.
+/// Labels of one object.
+pub type Labels = BTreeMap<String, String>;
+
+/// Reads the facts of one object, and its labels. They are apart because only a selector looks at them: those of all objects at once would
+/// be the larger part of what a plan is made from.
 ///
 /// # Errors
 /// `Yaml` when a part is not the YAML that a backup writes.
-pub fn read(kind: &KindInfo, name: &str, parts: PartTexts<'_>) -> Result<Facts, ObjectError> {
+pub fn read(kind: &KindInfo, name: &str, parts: PartTexts<'_>) -> Result<(Facts, Labels), ObjectError> {
     let metadata = match section(parts.manifest, b"metadata:\n") {
         Some(text) => yaml::read(text)?,
         None => Value::Null,
@@ -103,16 +116,27 @@ pub fn read(kind: &KindInfo, name: &str, parts: PartTexts<'_>) -> Result<Facts, 
     } else {
         verdict(&Seen { kind, name, labels: &labels, annotations: &annotations, parts })?
     };
-    Ok(Facts {
+    let is_claim = kind.group.is_empty() && kind.resource == "persistentvolumeclaims";
+    let class = |head| if is_claim { line_value(parts.manifest, head) } else { None };
+    let (volume, storage_class) = (class("  volumeName: "), class("  storageClassName: "));
+    let facts = Facts {
         uid: server.uid,
         resource_version: server.resource_version,
         owners,
         manager: server.manager,
         verdict,
         selects_pods: kind.group.is_empty() && kind.resource == "services" && has_line(parts.manifest, "  selector:"),
-        volume: if kind.group.is_empty() && kind.resource == "persistentvolumeclaims" { line_value(parts.manifest, "  volumeName: ") } else { None },
-        labels,
-    })
+        volume,
+        storage_class,
+        is_default_class: is_default_class(&kind.group_resource(), &annotations),
+    };
+    Ok((facts, labels))
+}
+
+/// Whether the annotations of a class say that it is taken where none is named.
+pub fn is_default_class(kind: &GroupResource, annotations: &BTreeMap<String, String>) -> bool {
+    let key = CLASSES.iter().find(|(group, resource, _)| kind.group == *group && kind.resource == *resource).map(|(.., key)| *key);
+    key.is_some_and(|key| annotations.get(key).is_some_and(|value| value == "true"))
 }
 
 struct Seen<'a> {
@@ -278,6 +302,10 @@ mod tests {
     use crate::object::{Parts, Sensitivity, TypeMeta, split};
 
     fn facts(kind: &str, object: &Value) -> Facts {
+        with_labels(kind, object).0
+    }
+
+    fn with_labels(kind: &str, object: &Value) -> (Facts, Labels) {
         let group_resource: crate::object::GroupResource = kind.parse().unwrap();
         let info =
             KindInfo { group: group_resource.group, version: "v1".into(), resource: group_resource.resource, kind: "K".into(), namespaced: true };
@@ -289,7 +317,7 @@ mod tests {
 
     #[test]
     fn metadata_is_read() {
-        let found = facts(
+        let (found, labels) = with_labels(
             "configmaps",
             &json!({
             "data": {"metadata": "metadata:\n  labels:\n    x: y\n"},
@@ -310,9 +338,26 @@ mod tests {
                 verdict: Verdict::Restore,
                 selects_pods: false,
                 volume: None,
-                labels: [("app".into(), "x".into()), ("yes".into(), "no".into())].into(),
+                storage_class: None,
+                is_default_class: false,
             }
         );
+        assert_eq!(labels, [("app".into(), "x".into()), ("yes".into(), "no".into())].into());
+    }
+
+    #[test]
+    fn classes_are_read() {
+        let claim = |class: &str| {
+            facts("persistentvolumeclaims", &json!({"metadata": {"name": "a"}, "spec": {"storageClassName": class, "volumeName": "v"}}))
+        };
+        let found = claim("fast");
+        assert_eq!((found.storage_class.as_deref(), found.volume.as_deref()), (Some("fast"), Some("v")));
+        assert_eq!(claim("").storage_class.as_deref(), Some(""));
+        assert_eq!(facts("persistentvolumeclaims", &json!({"metadata": {"name": "a"}, "spec": {}})).storage_class, None);
+        let class = |value: &str| json!({"metadata": {"name": "a", "annotations": {"storageclass.kubernetes.io/is-default-class": value}}});
+        assert!(facts("storageclasses.storage.k8s.io", &class("true")).is_default_class);
+        assert!(!facts("storageclasses.storage.k8s.io", &class("false")).is_default_class);
+        assert!(!facts("configmaps", &class("true")).is_default_class);
     }
 
     #[test]
@@ -334,8 +379,17 @@ mod tests {
         let rows = [
             ("events", named("x"), Never(Reason::RuntimeState)),
             ("leases.coordination.k8s.io", named("x"), Never(Reason::RuntimeState)),
+            ("events.events.k8s.io", named("x"), Never(Reason::RuntimeState)),
             ("nodes", named("x"), Never(Reason::RuntimeState)),
+            ("componentstatuses", named("x"), Never(Reason::RuntimeState)),
+            ("csinodes.storage.k8s.io", named("x"), Never(Reason::RuntimeState)),
+            ("volumeattachments.storage.k8s.io", named("x"), Never(Reason::RuntimeState)),
+            ("storageclasses.storage.k8s.io", named("x"), Restore),
+            ("certificatesigningrequests.certificates.k8s.io", named("x"), Never(Reason::RuntimeState)),
+            ("ipaddresses.networking.k8s.io", named("x"), Never(Reason::RuntimeState)),
+            ("nodes.metrics.k8s.io", named("x"), Never(Reason::RuntimeState)),
             ("configmaps", named("kube-root-ca.crt"), Never(Reason::RootCa)),
+            ("configmaps", named("extension-apiserver-authentication"), IfMissing(Reason::ApiServerManaged)),
             ("configmaps", named("x"), Restore),
             ("serviceaccounts", named("default"), IfMissing(Reason::DefaultServiceAccount)),
             ("serviceaccounts", named("bot"), Restore),
@@ -343,6 +397,7 @@ mod tests {
             ("secrets", token("mine"), Restore),
             ("pods", annotated("kubernetes.io/config.mirror", "x"), Never(Reason::MirrorPod)),
             ("pods", json!({"metadata": {"name": "x"}, "status": {"phase": "Succeeded"}}), Never(Reason::Finished)),
+            ("pods", json!({"metadata": {"name": "x"}, "status": {"phase": "Failed"}}), Never(Reason::Finished)),
             ("pods", json!({"metadata": {"name": "x"}, "status": {"phase": "Running"}}), Restore),
             ("jobs.batch", job("Complete", "True"), Never(Reason::Finished)),
             ("jobs.batch", job("Failed", "True"), Never(Reason::Finished)),
@@ -354,8 +409,20 @@ mod tests {
                 labelled("endpointslice.kubernetes.io/managed-by", "endpointslice-controller.k8s.io"),
                 Never(Reason::ComputedEndpoints),
             ),
+            (
+                "endpointslices.discovery.k8s.io",
+                labelled("endpointslice.kubernetes.io/managed-by", "endpointslicemirroring-controller.k8s.io"),
+                Never(Reason::ComputedEndpoints),
+            ),
+            ("endpointslices.discovery.k8s.io", labelled("endpointslice.kubernetes.io/managed-by", "a-person"), Restore),
             ("endpointslices.discovery.k8s.io", named("x"), Restore),
+            ("services", json!({"metadata": {"name": "kubernetes", "labels": {"provider": "kubernetes"}}}), IfMissing(Reason::ApiServerManaged)),
+            ("services", named("kubernetes"), Restore),
+            ("priorityclasses.scheduling.k8s.io", named("system-node-critical"), IfMissing(Reason::ApiServerManaged)),
+            ("priorityclasses.scheduling.k8s.io", named("high"), Restore),
+            ("servicecidrs.networking.k8s.io", named("kubernetes"), IfMissing(Reason::ApiServerManaged)),
             ("clusterroles.rbac.authorization.k8s.io", labelled("kubernetes.io/bootstrapping", "rbac-defaults"), IfMissing(Reason::BuiltInRbac)),
+            ("clusterroles.rbac.authorization.k8s.io", named("x"), Restore),
             ("apiservices.apiregistration.k8s.io", named("v1."), Never(Reason::LocalApiService)),
             ("apiservices.apiregistration.k8s.io", json!({"metadata": {"name": "x"}, "spec": {"service": {"name": "s"}}}), Restore),
             ("flowschemas.flowcontrol.apiserver.k8s.io", annotated("apf.kubernetes.io/autoupdate-spec", "true"), IfMissing(Reason::ApiServerManaged)),

@@ -1,10 +1,16 @@
 //! Label selectors in kubectl's notation: `app=web,tier in (a, b),!canary`.
 
-use std::{collections::BTreeMap, str::FromStr};
+use std::{collections::BTreeMap, fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
 
 /// A label selector; every requirement must hold.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct LabelSelector(Vec<Requirement>);
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct LabelSelector {
+    text: String,
+    requirements: Vec<Requirement>,
+}
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Requirement {
@@ -28,7 +34,7 @@ pub struct SelectorError {
 impl LabelSelector {
     /// Whether an object with these labels is selected.
     pub fn matches(&self, labels: &BTreeMap<String, String>) -> bool {
-        self.0.iter().all(|requirement| match requirement {
+        self.requirements.iter().all(|requirement| match requirement {
             Requirement::Exists(key) => labels.contains_key(key),
             Requirement::Missing(key) => !labels.contains_key(key),
             Requirement::In(key, values) => labels.get(key).is_some_and(|value| values.contains(value)),
@@ -41,7 +47,28 @@ impl FromStr for LabelSelector {
     type Err = SelectorError;
 
     fn from_str(text: &str) -> Result<Self, SelectorError> {
-        requirements(text).into_iter().map(str::trim).filter(|part| !part.is_empty()).map(requirement).collect::<Result<_, _>>().map(Self)
+        let parts = requirements(text).into_iter().map(str::trim).filter(|part| !part.is_empty());
+        Ok(Self { text: text.to_owned(), requirements: parts.map(requirement).collect::<Result<_, _>>()? })
+    }
+}
+
+impl TryFrom<String> for LabelSelector {
+    type Error = SelectorError;
+
+    fn try_from(text: String) -> Result<Self, SelectorError> {
+        text.parse()
+    }
+}
+
+impl From<LabelSelector> for String {
+    fn from(selector: LabelSelector) -> Self {
+        selector.text
+    }
+}
+
+impl fmt::Display for LabelSelector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
     }
 }
 

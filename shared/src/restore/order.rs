@@ -35,6 +35,8 @@ pub enum Stage {
     AdmissionBindings,
     /// APIServices: a dead one breaks discovery for everything after it.
     ApiServices,
+    /// What is removed, in the reverse of this order.
+    Removals,
 }
 
 impl Stage {
@@ -75,6 +77,7 @@ impl Stage {
             Self::Admission => "admission",
             Self::AdmissionBindings => "admission bindings",
             Self::ApiServices => "API services",
+            Self::Removals => "removals",
         }
     }
 }
@@ -86,6 +89,11 @@ pub struct Place {
     pub stage: Stage,
     /// Owners above it in that stage.
     pub depth: u32,
+}
+
+/// The place of an object that is removed: behind all that is created, what refers to others before what is referred to.
+pub fn removal(kind: &GroupResource) -> Place {
+    Place { stage: Stage::Removals, depth: (Stage::Removals as u32).saturating_sub(Stage::of(kind) as u32) }
 }
 
 /// Places objects so that every owner comes before what it owns.
@@ -144,10 +152,16 @@ mod tests {
             ("secrets", "pods"),
             ("configmaps", "deployments.apps"),
             ("persistentvolumes", "persistentvolumeclaims"),
+            ("storageclasses.storage.k8s.io", "persistentvolumeclaims"),
             ("persistentvolumeclaims", "statefulsets.apps"),
             ("limitranges", "pods"),
             ("services", "deployments.apps"),
             ("jobs.batch", "resourcequotas"),
+            ("pods", "resourcequotas"),
+            // What answers a webhook, and what it would be asked about.
+            ("services", "mutatingwebhookconfigurations.admissionregistration.k8s.io"),
+            ("deployments.apps", "mutatingwebhookconfigurations.admissionregistration.k8s.io"),
+            ("services", "apiservices.apiregistration.k8s.io"),
             ("deployments.apps", "prometheuses.monitoring.coreos.com"),
             ("prometheuses.monitoring.coreos.com", "validatingwebhookconfigurations.admissionregistration.k8s.io"),
             ("deployments.apps", "horizontalpodautoscalers.autoscaling"),
@@ -158,6 +172,17 @@ mod tests {
         for (first, second) in before {
             assert!(stage(first) < stage(second), "{first} before {second}");
         }
+    }
+
+    #[test]
+    fn what_is_removed_goes_in_reverse() {
+        let place = |kind: &str| {
+            let Ok(kind) = kind.parse();
+            removal(&kind)
+        };
+        assert!(place("validatingwebhookconfigurations.admissionregistration.k8s.io") < place("deployments.apps"));
+        assert!(place("deployments.apps") < place("configmaps"));
+        assert!(place("configmaps").stage > Stage::ApiServices);
     }
 
     #[test]

@@ -25,8 +25,17 @@ pub fn merge_patch(from: &Value, to: &Value) -> Option<Value> {
     }
 }
 
-/// Paths of fields that `from` has and `to` lacks, at most `limit`: what a server-side apply of `to` leaves in place.
-pub fn surplus(from: &Value, to: &Value, limit: usize) -> Vec<String> {
+/// Fields that are named in a sentence about them.
+const NAMED: usize = 5;
+
+/// A sentence about what a server-side apply of `wanted` leaves in place of `found`; nothing where that is nothing.
+pub fn kept(found: &Value, wanted: &Value) -> Option<String> {
+    let surplus = surplus(found, wanted, NAMED);
+    (!surplus.is_empty()).then(|| format!("keeps what the snapshot does not have: {} (removed with --force-conflicts)", surplus.join(", ")))
+}
+
+/// Paths of fields that `from` has and `to` lacks, at most `limit`.
+fn surplus(from: &Value, to: &Value, limit: usize) -> Vec<String> {
     let mut found = Vec::new();
     collect(from, to, String::new(), limit, &mut found);
     found
@@ -77,5 +86,7 @@ mod tests {
         let from = json!({"data": {"old": 1, "kept": 2}, "list": [1, 2, 3], "x": 1});
         assert_eq!(surplus(&from, &json!({"data": {"kept": 3}, "list": [1]}), 9), [".data.old", ".list (2 entries more)", ".x"]);
         assert_eq!(surplus(&from, &json!({}), 1).len(), 1);
+        assert_eq!(kept(&from, &from), None);
+        assert!(kept(&from, &json!({"x": 1, "list": [], "data": {"kept": 2}})).is_some_and(|text| text.contains(": .data.old, .list (3 ")));
     }
 }

@@ -10,6 +10,10 @@ pub enum Reason {
     Missing,
     /// Not selected itself, but selected objects cannot live without it: their namespace or their CRD.
     Needed,
+    /// Not selected itself, but selected objects refer to it, and such are to be taken along.
+    Related,
+    /// A field of it is to be restored, and the cluster does not have it.
+    NoObject,
     /// The cluster has another state of it, which will be updated.
     Differs,
     /// The cluster has exactly this.
@@ -18,6 +22,20 @@ pub enum Reason {
     Exists,
     /// The cluster has it, and existing objects are to count as failures.
     ExistsFail,
+    /// Other managers own fields of it.
+    Conflict,
+    /// A field differs that cannot be changed.
+    Immutable,
+    /// The snapshot does not hold it.
+    NotInSnapshot,
+    /// Whatever is in it would go with it.
+    HoldsOthers,
+    /// Another object of the source comes to the same place.
+    SameName,
+    /// It does not take what was to be changed on the way.
+    EditRefused,
+    /// A record of a tool whose traces are dropped.
+    ToolRecord,
     /// A controller that is there or is restored makes it again.
     OwnedByController,
     /// A pod or job that has run to its end.
@@ -58,10 +76,19 @@ impl Reason {
         match self {
             Self::Missing => "not in the cluster",
             Self::Needed => "needed by selected objects",
+            Self::Related => "referred to by selected objects",
+            Self::NoObject => "not in the cluster, so that no field of it can be restored",
             Self::Differs => "differs from the snapshot",
             Self::Unchanged => "unchanged",
             Self::Exists => "exists already",
             Self::ExistsFail => "exists already and existing objects are refused",
+            Self::Conflict => "other managers own fields of it",
+            Self::Immutable => "a field differs that cannot be changed",
+            Self::NotInSnapshot => "not in the snapshot",
+            Self::HoldsOthers => "not in the snapshot, but what is in it would go with it",
+            Self::SameName => "another object comes under its name",
+            Self::EditRefused => "a change that was asked for does not fit",
+            Self::ToolRecord => "record of a tool whose traces are dropped",
             Self::OwnedByController => "made again by its controller",
             Self::Finished => "has finished running",
             Self::MirrorPod => "mirror of a static pod",

@@ -1,9 +1,6 @@
 //! What a restore did.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::atomic::{AtomicU64, Ordering},
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +18,10 @@ pub enum Outcome {
     Created,
     /// Updated.
     Updated,
+    /// Deleted and created anew.
+    Recreated,
+    /// Removed.
+    Removed,
     /// Found in the wanted state.
     Unchanged,
     /// Left alone.
@@ -63,8 +64,15 @@ pub struct Report {
     pub created: u64,
     /// Objects updated.
     pub updated: u64,
+    /// Objects deleted and created anew.
+    pub recreated: u64,
+    /// Objects removed.
+    pub removed: u64,
     /// Objects found in the wanted state.
     pub unchanged: u64,
+    /// Objects of which the status was written, too.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub statuses: u64,
     /// Objects left alone, by reason.
     pub skipped: BTreeMap<Reason, u64>,
     /// Objects not restored.
@@ -77,6 +85,9 @@ pub struct Report {
     pub not_checkable: BTreeMap<String, u64>,
     /// Objects that were not reached before the restore was stopped.
     pub not_attempted: u64,
+    /// Why nothing more could be done, where nobody asked for that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lost: Option<String>,
     /// Warnings, one line each, at most 1,000.
     pub warnings: Vec<String>,
     /// Warnings beyond that.
@@ -93,7 +104,12 @@ impl Report {
 
     /// Whether nothing was to be done.
     pub fn is_empty(&self) -> bool {
-        self.is_complete() && self.created + self.updated == 0 && self.not_checkable.is_empty()
+        self.is_complete() && self.changed() == 0 && self.not_checkable.is_empty()
+    }
+
+    /// Objects that were changed in whatever way.
+    pub fn changed(&self) -> u64 {
+        self.created + self.updated + self.recreated + self.removed
     }
 
     /// Counts one step.
@@ -101,6 +117,8 @@ impl Report {
         match outcome {
             Outcome::Created => self.created += 1,
             Outcome::Updated => self.updated += 1,
+            Outcome::Recreated => self.recreated += 1,
+            Outcome::Removed => self.removed += 1,
             Outcome::Unchanged | Outcome::Skipped(Reason::Unchanged) => self.unchanged += 1,
             Outcome::Skipped(reason) => *self.skipped.entry(reason).or_default() += 1,
             Outcome::NotCheckable(reason) => *self.not_checkable.entry(reason).or_default() += 1,
@@ -147,52 +165,28 @@ impl Report {
     }
 }
 
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
 /// A cause without the name of the object, so that 5,000 equal failures are one line.
-fn general(cause: &str, step: &Step) -> String {
+pub(super) fn general(cause: &str, step: &Step) -> String {
     cause.replace(&format!("\"{}\"", step.name), "NAME").replace(&format!("/{}", step.name), "/NAME")
-}
-
-/// Counters for a progress bar.
-#[derive(Debug, Default)]
-pub struct Progress {
-    /// Steps of the plan.
-    pub total: AtomicU64,
-    /// Steps done, in whatever way.
-    pub done: AtomicU64,
-    /// Steps that failed.
-    pub failed: AtomicU64,
-}
-
-impl Progress {
-    pub(super) fn count(&self, failed: bool) {
-        self.done.fetch_add(1, Ordering::Relaxed);
-        if failed {
-            self.failed.fetch_add(1, Ordering::Relaxed);
-        }
-    }
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::{object::KindInfo, restore::plan::Action};
+    use crate::{
+        object::{KindInfo, ObjectId},
+        restore::plan::Action,
+    };
 
     fn step(name: &str) -> Step {
-        Step {
-            kind: KindInfo { group: String::new(), version: "v1".into(), resource: "pods".into(), kind: "Pod".into(), namespaced: true },
-            namespace: Some("demo".into()),
-            name: name.into(),
-            item: 0,
-            action: Action::Create,
-            reason: Reason::Missing,
-            detail: None,
-            diff: None,
-            manager: None,
-            uid: None,
-            owners: Default::default(),
-            keep_volume: false,
-        }
+        let kind = KindInfo { group: String::new(), version: "v1".into(), resource: "pods".into(), kind: "Pod".into(), namespaced: true };
+        let id = ObjectId { kind: kind.group_resource(), namespace: Some("demo".into()), name: name.into() };
+        Step::new(kind, id, Action::Create, Reason::Missing)
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! Which objects of a source a restore is about.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use globset::{Glob, GlobSet, GlobSetBuilder};
+use serde::{Deserialize, Serialize};
 
 use super::LabelSelector;
 use crate::{
@@ -12,7 +13,8 @@ use crate::{
 };
 
 /// One object or folder that a person named.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Pick {
     /// One object, as kubectl names it.
     Object(ObjectId),
@@ -21,12 +23,15 @@ pub enum Pick {
 }
 
 /// A path below the root of a mounted snapshot, down to the depth that was given.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MountPath {
     /// The namespace, or nothing for `cluster/`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
     namespace: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
     kind: Option<GroupResource>,
     /// File name: it may be a shortened one, so it is compared with the file names of rows.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
     file: Option<String>,
 }
 
@@ -49,14 +54,33 @@ pub enum SelectionError {
     },
 }
 
-/// What to restore. Empty lists select everything; what is given must hold together, picks excepted, of which one suffices.
+/// What to restore, as it was given. Empty lists select everything; what is given must hold together, picks excepted, of which one suffices.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Choice {
+    /// Names or globs of namespaces.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub namespaces: Vec<String>,
+    /// Names or globs of objects.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub names: Vec<String>,
+    /// Kinds.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub kinds: BTreeSet<GroupResource>,
+    /// Labels.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub labels: Option<LabelSelector>,
+    /// Objects and paths that were named.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub picks: Vec<Pick>,
+}
+
+/// A choice, made ready.
 #[derive(Debug, Clone, Default)]
 pub struct Selection {
+    choice: Choice,
     namespaces: Option<GlobSet>,
     names: Option<GlobSet>,
-    kinds: BTreeSet<GroupResource>,
-    labels: Option<LabelSelector>,
-    picks: Vec<Pick>,
     filters: Option<Filtered>,
 }
 
@@ -68,12 +92,27 @@ struct Filtered {
 }
 
 impl Selection {
+    /// What a saved plan chose.
+    ///
+    /// # Errors
+    /// `Glob` for a pattern that does not parse.
+    pub fn of(choice: Choice) -> Result<Self, SelectionError> {
+        let (namespaces, names) = (globs(&choice.namespaces)?, globs(&choice.names)?);
+        Ok(Self { choice, namespaces, names, filters: None })
+    }
+
+    /// What was chosen, but for [`Selection::filters`].
+    pub fn choice(&self) -> &Choice {
+        &self.choice
+    }
+
     /// Restricts to namespaces by name or glob. Cluster-scoped objects are then left out, but for the Namespaces themselves.
     ///
     /// # Errors
     /// `Glob` for a pattern that does not parse.
     pub fn namespaces(mut self, patterns: &[String]) -> Result<Self, SelectionError> {
         self.namespaces = globs(patterns)?;
+        self.choice.namespaces = patterns.to_vec();
         Ok(self)
     }
 
@@ -83,24 +122,25 @@ impl Selection {
     /// `Glob` for a pattern that does not parse.
     pub fn names(mut self, patterns: &[String]) -> Result<Self, SelectionError> {
         self.names = globs(patterns)?;
+        self.choice.names = patterns.to_vec();
         Ok(self)
     }
 
     /// Restricts to kinds. Short names are the caller's to resolve: that needs discovery or the catalog.
     pub fn kinds(mut self, kinds: impl IntoIterator<Item = GroupResource>) -> Self {
-        self.kinds = kinds.into_iter().collect();
+        self.choice.kinds = kinds.into_iter().collect();
         self
     }
 
     /// Restricts to objects with matching labels.
     pub fn labels(mut self, selector: Option<LabelSelector>) -> Self {
-        self.labels = selector;
+        self.choice.labels = selector;
         self
     }
 
     /// Restricts to named objects and paths.
     pub fn picks(mut self, picks: Vec<Pick>) -> Self {
-        self.picks = picks;
+        self.choice.picks = picks;
         self
     }
 
@@ -110,27 +150,55 @@ impl Selection {
     /// # Errors
     /// A pattern that does not parse.
     pub fn filters<'a>(mut self, filters: &Filters, kinds: impl IntoIterator<Item = &'a Kind>) -> Result<Self, FilterError> {
-        let matcher = filters.matcher()?;
-        let wanted = |kind: &&Kind| matches!(matcher.kind(kind), Wanted::ByName | Wanted::Anyway);
-        let kinds = kinds.into_iter().filter(wanted).map(|kind| kind.info.group_resource()).collect();
-        self.filters = Some(Filtered { matcher, kinds });
-        Ok(self)
+        self.filters = Some(Filtered { matcher: filters.matcher()?, kinds: BTreeSet::new() });
+        Ok(self.among(kinds))
+    }
+
+    /// The same selection where other kinds are given: what its [`Selection::filters`] say of kinds is looked at anew.
+    pub fn among<'a>(mut self, kinds: impl IntoIterator<Item = &'a Kind>) -> Self {
+        if let Some(filters) = &mut self.filters {
+            let wanted = |kind: &&Kind| matches!(filters.matcher.kind(kind), Wanted::ByName | Wanted::Anyway);
+            filters.kinds = kinds.into_iter().filter(wanted).map(|kind| kind.info.group_resource()).collect();
+        }
+        self
+    }
+
+    /// The first kind to take, of its [`Selection::filters`], that is none of these.
+    pub fn unknown_kind(&self, kinds: &[Kind]) -> Option<&str> {
+        self.filters.as_ref()?.matcher.unknown_kind(kinds)
+    }
+
+    /// The first namespace to take, of its [`Selection::filters`], that is none of these.
+    pub fn unknown_namespace(&self, namespaces: &BTreeSet<&str>) -> Option<&str> {
+        self.filters.as_ref()?.matcher.unknown_namespace(namespaces)
+    }
+
+    /// The namespaces by their names, where it is restricted to such and to no globs.
+    pub fn exact_namespaces(&self) -> Option<Vec<String>> {
+        let plain = |pattern: &String| !pattern.contains(['*', '?', '[', '{']);
+        let own = &self.choice.namespaces;
+        (!own.is_empty() && own.iter().all(plain)).then(|| own.clone()).or_else(|| self.filters.as_ref()?.matcher.exact_namespaces())
+    }
+
+    /// Whether objects are named one by one.
+    pub fn names_objects(&self) -> bool {
+        self.choice.picks.iter().any(|pick| matches!(pick, Pick::Object(_)))
     }
 
     /// Whether the manifest's labels have to be read to decide.
     pub fn needs_labels(&self) -> bool {
-        self.labels.is_some() || self.filters.as_ref().is_some_and(|filters| filters.matcher.needs_labels())
+        self.choice.labels.is_some() || self.filters.as_ref().is_some_and(|filters| filters.matcher.needs_labels())
     }
 
     /// Whether labels fit; call it for rows that [`Selection::admits`].
     pub fn admits_labels(&self, labels: &BTreeMap<String, String>) -> bool {
-        self.labels.as_ref().is_none_or(|selector| selector.matches(labels))
+        self.choice.labels.as_ref().is_none_or(|selector| selector.matches(labels))
             && self.filters.as_ref().is_none_or(|filters| filters.matcher.labels(labels))
     }
 
     /// Whether a row fits, labels apart.
     pub fn admits(&self, kind: &GroupResource, namespace: Option<&str>, name: &str) -> bool {
-        if !self.kinds.is_empty() && !self.kinds.contains(kind) {
+        if !self.choice.kinds.is_empty() && !self.choice.kinds.contains(kind) {
             return false;
         }
         let is_namespace = kind.group.is_empty() && kind.resource == "namespaces";
@@ -146,18 +214,18 @@ impl Selection {
         if self.names.as_ref().is_some_and(|names| !names.is_match(name)) {
             return false;
         }
-        self.picks.is_empty() || self.picks.iter().any(|pick| pick.admits(kind, namespace, name))
+        self.choice.picks.is_empty() || self.choice.picks.iter().any(|pick| pick.admits(kind, namespace, name))
     }
 
     /// Objects named one by one that a source does not hold: an error to the person, not an empty restore.
-    pub fn missing<'a>(&'a self, found: &BTreeSet<ObjectId>) -> Vec<&'a ObjectId> {
-        self.picks
-            .iter()
-            .filter_map(|pick| match pick {
-                Pick::Object(id) if !found.contains(id) => Some(id),
-                _ => None,
-            })
-            .collect()
+    pub fn missing<'a>(&'a self, found: impl Iterator<Item = &'a ObjectId>) -> Vec<&'a ObjectId> {
+        let named = self.choice.picks.iter().filter_map(|pick| if let Pick::Object(id) = pick { Some(id) } else { None });
+        let named: Vec<&ObjectId> = named.collect();
+        if named.is_empty() {
+            return named;
+        }
+        let found: HashSet<&ObjectId> = found.collect();
+        named.into_iter().filter(|id| !found.contains(id)).collect()
     }
 }
 
@@ -260,13 +328,24 @@ mod tests {
     }
 
     #[test]
+    fn a_saved_choice_selects_the_same() {
+        let picks = vec![Pick::from_path("namespaces/demo/configmaps").unwrap(), Pick::from_path("cluster").unwrap()];
+        let selection = Selection::default().names(&strings(&["a*"])).unwrap().labels(Some("app=web".parse().unwrap())).picks(picks);
+        let text = serde_json::to_string(selection.choice()).unwrap();
+        let again = Selection::of(serde_json::from_str(&text).unwrap()).unwrap();
+        assert_eq!((again.choice(), selected(&again)), (selection.choice(), selected(&selection)));
+        assert_eq!(selected(&again), [2, 3]);
+        assert!(again.needs_labels());
+    }
+
+    #[test]
     fn what_cannot_be_understood_is_said() {
         for path in ["", "demo/configmaps/app.yaml", "namespaces", "namespaces/a/b/c/d.yaml", "cluster/pods/x.txt"] {
             assert!(Pick::from_path(path).is_err(), "{path}");
         }
         assert!(Selection::default().names(&strings(&["[a"])).is_err());
         let id = ObjectId { kind: "pods".parse().unwrap(), namespace: None, name: "x".into() };
-        assert_eq!(Selection::default().picks(vec![Pick::Object(id.clone())]).missing(&BTreeSet::new()), [&id]);
+        assert_eq!(Selection::default().picks(vec![Pick::Object(id.clone())]).missing(std::iter::empty()), [&id]);
     }
 
     #[test]

@@ -1,11 +1,16 @@
 //! Where objects to restore come from: a snapshot, or a file of manifests such as one copied out of a mount.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use bytes::Bytes;
 use serde_json::Value;
 
-use super::{facts::PartTexts, transforms::at};
+use super::{
+    edits::{EditError, Edits},
+    facts::PartTexts,
+    transforms::at,
+    versions,
+};
 use crate::{
     object::{KindInfo, ObjectError, ObjectId, Parts, Sensitivity, TypeMeta, split, yaml},
     repository::{Access, Part, RepositoryError, Snapshot},
@@ -41,8 +46,8 @@ pub struct Item {
     pub number: usize,
     /// Its identity.
     pub id: ObjectId,
-    /// Its kind.
-    pub kind: KindInfo,
+    /// Its kind, one for all items of it.
+    pub kind: Arc<KindInfo>,
 }
 
 /// Parts of one object that facts are read from.
@@ -94,6 +99,9 @@ pub enum SourceError {
         /// Why.
         reason: String,
     },
+    /// An object does not take what was to be changed on the way.
+    #[error(transparent)]
+    Edit(#[from] EditError),
     /// The source has no such item.
     #[error("the source has no item {0}")]
     NoSuchItem(usize),
@@ -125,11 +133,25 @@ impl Source {
     pub fn items(&self) -> Box<dyn Iterator<Item = Item> + Send + '_> {
         match self {
             Self::Snapshot(snapshot) => {
-                Box::new(snapshot.catalog().rows().map(|row| Item { number: row.number as usize, id: row.id(), kind: row.kind.clone() }))
+                let mut last: Option<Arc<KindInfo>> = None;
+                Box::new(snapshot.catalog().rows().map(move |row| {
+                    // Rows are sorted by kind.
+                    let kind = last.take().filter(|last| **last == *row.kind).unwrap_or_else(|| Arc::new(row.kind.clone()));
+                    last = Some(Arc::clone(&kind));
+                    Item { number: row.number as usize, id: row.id(), kind }
+                }))
             }
             Self::File(documents) => {
-                Box::new(documents.iter().enumerate().map(|(number, one)| Item { number, id: one.id.clone(), kind: one.kind.clone() }))
+                Box::new(documents.iter().enumerate().map(|(number, one)| Item { number, id: one.id.clone(), kind: Arc::new(one.kind.clone()) }))
             }
+        }
+    }
+
+    /// The kinds of all objects, in the versions of their manifests.
+    pub fn kinds(&self) -> HashSet<KindInfo> {
+        match self {
+            Self::Snapshot(snapshot) => snapshot.catalog().kinds().iter().map(|kind| kind.info.clone()).collect(),
+            Self::File(documents) => documents.iter().map(|one| one.kind.clone()).collect(),
         }
     }
 
@@ -177,6 +199,58 @@ impl Source {
             }
             Self::File(documents) => documents.get(number).map(|one| one.parts.manifest.clone().into()).ok_or(SourceError::NoSuchItem(number)),
         }
+    }
+}
+
+impl Source {
+    /// The status of one object; nothing where it has none.
+    ///
+    /// # Errors
+    /// As [`Source::manifest`], and `Object` when it cannot be understood.
+    pub async fn status(&self, number: usize) -> Result<Option<Value>, SourceError> {
+        let named = || format!("item {number}");
+        let text = match self {
+            Self::Snapshot(snapshot) => {
+                let row = u32::try_from(number).map_err(|_| SourceError::NoSuchItem(number))?;
+                let failed = |source| SourceError::Repository { object: named(), source: Box::new(source) };
+                snapshot.read(row, Part::Status).await.map_err(failed)?
+            }
+            Self::File(documents) => documents.get(number).map(|one| one.parts.status.clone().into()).ok_or(SourceError::NoSuchItem(number))?,
+        };
+        if text.is_empty() {
+            return Ok(None);
+        }
+        let value = yaml::read(&text).map_err(|source| SourceError::Object { object: named(), source })?;
+        Ok(at(&value, &["status"]).cloned())
+    }
+
+    /// The manifest of one object as a value, brought under the version of `kind` and edited.
+    ///
+    /// # Errors
+    /// As [`Source::manifest`], and `Edit` where the object does not take an edit.
+    pub async fn edited_value(&self, number: usize, kind: &KindInfo, edits: &Edits) -> Result<Value, SourceError> {
+        let manifest = self.manifest(number).await?;
+        let named = || format!("item {number} ({})", kind.group_resource());
+        let mut object = yaml::read(&manifest).map_err(|source| SourceError::Object { object: named(), source })?;
+        versions::convert(kind, &mut object);
+        if !edits.is_empty() {
+            edits.apply(kind, &mut object)?;
+        }
+        Ok(object)
+    }
+
+    /// The same as text; `stored` is the kind in the source.
+    ///
+    /// # Errors
+    /// As [`Source::edited_value`].
+    pub async fn edited(&self, number: usize, kind: &KindInfo, stored: &KindInfo, edits: &Edits) -> Result<Vec<u8>, SourceError> {
+        if edits.is_empty() && kind == stored {
+            return Ok(self.manifest(number).await?.to_vec());
+        }
+        let object = self.edited_value(number, kind, edits).await?;
+        let mut text = Vec::new();
+        yaml::write_value(&object, &mut text).map_err(|source| SourceError::Object { object: format!("item {number}"), source })?;
+        Ok(text)
     }
 }
 

@@ -1,5 +1,7 @@
 //! Whether what was restored equals what was backed up.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 
 use super::{
@@ -89,9 +91,9 @@ pub fn entries(catalog: &Catalog) -> impl Iterator<Item = Entry<'_>> {
 /// Whether a restore is expected to bring the object back.
 async fn expected(snapshot: &Snapshot, row: u32, id: &ObjectId) -> Result<bool, VerifyError> {
     let Some(found) = snapshot.catalog().row(row) else { return Ok(false) };
-    let item = Item { number: row as usize, id: id.clone(), kind: found.kind.clone() };
+    let item = Item { number: row as usize, id: id.clone(), kind: Arc::new(found.kind.clone()) };
     let parts = Source::Snapshot(snapshot.clone()).parts(&item).await?;
-    let facts = facts::read(&item.kind, &id.name, parts.texts()).map_err(|source| SourceError::Object { object: id.to_string(), source })?;
+    let (facts, _) = facts::read(&item.kind, &id.name, parts.texts()).map_err(|source| SourceError::Object { object: id.to_string(), source })?;
     let controlled = facts.owners.iter().any(|owner| owner.controller);
     Ok(matches!(facts.verdict, Verdict::Restore) && !controlled)
 }

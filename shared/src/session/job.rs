@@ -310,6 +310,8 @@ fn base_container(image: &Image, name: &str) -> Map<String, Value> {
         "resources": {"requests": {"cpu": "100m", "memory": "128Mi"}},
         "securityContext": {"allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true, "capabilities": {"drop": ["ALL"]}},
         "env": [{"name": "TMPDIR", "value": "/kubestash-tmp"}],
+        // So that the status of the Pod has the last words of one that fails, also when the Pod is gone from its node.
+        "terminationMessagePolicy": "FallbackToLogsOnError",
     });
     fields(&container)
 }
@@ -546,6 +548,7 @@ mod tests {
         assert!(args.contains(&"--include-namespaces=a,\"b\""), "{args:?}");
         assert!(args.contains(&"--exclude-namespaces="), "{args:?}");
         assert_eq!(container["securityContext"]["readOnlyRootFilesystem"], true);
+        assert_eq!(container["terminationMessagePolicy"], "FallbackToLogsOnError");
         assert_eq!(job["spec"]["template"]["spec"]["securityContext"]["runAsNonRoot"], true);
         assert_eq!(container["volumeMounts"], json!([{"name": "kubestash-tmp-volume", "mountPath": "/kubestash-tmp"}]));
         assert_eq!((&job["spec"]["backoffLimit"], &job["spec"]["activeDeadlineSeconds"]), (&json!(0), &json!(60)));
@@ -598,6 +601,29 @@ mod tests {
         let mount = json!({"name": "storage-disk", "mountPath": "/kubestash-storage/demo/disk", "subPath": "x"});
         assert_eq!(pod["containers"][0]["volumeMounts"][1], mount);
         assert_eq!(pod["volumes"].as_array().unwrap().len(), 2);
+    }
+
+    #[test]
+    fn claims_and_shares_are_mounted_as_they_are() {
+        let table = [
+            (
+                json!({"persistentVolumeClaim": {"claimName": "backups"}}),
+                json!({"name": "storage-disk", "persistentVolumeClaim": {"claimName": "backups"}}),
+            ),
+            (
+                json!({"nfs": {"server": "nfs.example.com", "path": "/exports/backups"}}),
+                json!({"name": "storage-disk", "nfs": {"server": "nfs.example.com", "path": "/exports/backups"}}),
+            ),
+        ];
+        for (source, volume) in table {
+            let mut local = source;
+            local["mountPath"] = json!("/safe/data");
+            let disk = storage(json!({"storage": {"provider": "local", "local": local}}));
+            let job = assembled(guide(), &[disk], |_| ()).unwrap();
+            let pod = &job["spec"]["template"]["spec"];
+            assert_eq!(pod["volumes"][1], volume);
+            assert_eq!(pod["containers"][0]["volumeMounts"][1], json!({"name": "storage-disk", "mountPath": "/kubestash-storage/demo/disk"}));
+        }
     }
 
     #[test]

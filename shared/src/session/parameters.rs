@@ -2,11 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use crate::collect::Filters;
+use crate::{
+    collect::Filters,
+    object::GroupResource,
+    restore::{
+        edits::{Edits, Mappings, PatchRule, Preset, marks},
+        plan::{Existing, Options, Policies},
+    },
+};
 
 /// Cluster-wide records that a restore never takes back: they tell what runs on machines, or what this very program does. Backups in which
 /// they were asked for hold them nevertheless.
-const NEVER_RESTORED: [&str; 10] = [
+const NEVER_RESTORED: [&str; 11] = [
     "nodes",
     "events",
     "events.events.k8s.io",
@@ -14,6 +21,7 @@ const NEVER_RESTORED: [&str; 10] = [
     "volumeattachments.storage.k8s.io",
     "backupsessions.core.kubestash.com",
     "backupverificationsession.core.kubestash.com",
+    "backupverifier.core.kubestash.com",
     "restoresessions.core.kubestash.com",
     "repositories.storage.kubestash.com",
     "snapshots.storage.kubestash.com",
@@ -85,6 +93,91 @@ impl FilterParameters {
     }
 }
 
+/// How a restore is to be done, as its Function passes it on. Empty means the default. All but the first three are ours; KubeStash has none.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RestoreParameters {
+    /// `OverrideResources`: `true` or `false`.
+    pub override_resources: String,
+    /// `StorageClassMappings`: `old=new`.
+    pub storage_classes: String,
+    /// `NamespaceMappings`: `from:to`.
+    pub namespaces: String,
+    /// `Existing`: `POLICY` and `KIND=POLICY`.
+    pub existing: String,
+    /// `ForceConflicts`: `true` or `false`.
+    pub force_conflicts: String,
+    /// `Labels`: `KEY=VALUE` and `KEY-`.
+    pub labels: String,
+    /// `Annotations`: the same.
+    pub annotations: String,
+    /// `Drop`: `gitops` and `helm`.
+    pub drop: String,
+    /// `Patches`: a text of YAML.
+    pub patches: String,
+    /// `APIVersions`: `KIND=VERSION`.
+    pub versions: String,
+    /// `ServiceAddresses`: `keep` or `new`.
+    pub addresses: String,
+    /// `RestoreStatus`: kinds.
+    pub status: String,
+}
+
+impl RestoreParameters {
+    /// The options that they mean. `kind_of` finds the kind that a person means.
+    ///
+    /// # Errors
+    /// The first parameter that cannot be understood.
+    pub fn options(&self, kind_of: &dyn Fn(&str) -> Option<GroupResource>) -> Result<Options, ParameterError> {
+        let wrong = |name, value: &str, expected| ParameterError { name, value: value.to_owned(), expected };
+        let overrides = boolean("OverrideResources", &self.override_resources)?;
+        let forces = boolean("ForceConflicts", &self.force_conflicts)?;
+        // Overriding means against other field managers too: nobody is there to ask.
+        let (existing, force) = match (self.existing.trim(), overrides) {
+            ("", true) => (Existing::Update.into(), true),
+            ("", false) => (Existing::Skip.into(), forces),
+            (_, true) => return Err(wrong("OverrideResources", &self.override_resources, "leave it out where Existing is given")),
+            (words, false) => {
+                let expected = "write skip, update, recreate or fail, or KIND=POLICY as in jobs=recreate, with kinds of the snapshot or the cluster";
+                (Policies::parse(&list(words), kind_of).map_err(|_| wrong("Existing", words, expected))?, forces)
+            }
+        };
+        let kind = |name, word: &str| kind_of(word).ok_or_else(|| wrong(name, word, "write a kind of the snapshot or the cluster"));
+        let versions = mapping("APIVersions", &self.versions)?;
+        let keep_addresses = match self.addresses.trim() {
+            "" => None,
+            "keep" => Some(true),
+            "new" => Some(false),
+            other => return Err(wrong("ServiceAddresses", other, "write keep or new")),
+        };
+        let preset = |word: String| match word.as_str() {
+            "gitops" => Ok(Preset::Gitops),
+            "helm" => Ok(Preset::Helm),
+            _ => Err(wrong("Drop", &word, "write gitops, helm or both")),
+        };
+        let mark = |name, text: &str| marks(&list(text)).map_err(|_| wrong(name, text, "write KEY=VALUE or KEY-, and commas between several"));
+        Ok(Options {
+            existing,
+            force,
+            keep_addresses,
+            versions: versions.into_iter().map(|(word, version)| Ok((kind("APIVersions", &word)?, version))).collect::<Result<_, _>>()?,
+            status: list(&self.status).iter().map(|word| kind("RestoreStatus", word)).collect::<Result<_, _>>()?,
+            edits: Edits {
+                storage_classes: mapping("StorageClassMappings", &self.storage_classes)?,
+                namespaces: namespaces(&self.namespaces)?,
+                labels: mark("Labels", &self.labels)?,
+                annotations: mark("Annotations", &self.annotations)?,
+                drop: list(&self.drop).into_iter().map(preset).collect::<Result<_, _>>()?,
+                patches: match self.patches.trim() {
+                    "" => Vec::new(),
+                    text => PatchRule::read(text)
+                        .map_err(|_| wrong("Patches", "a text", "write a list of target and patch, as for `restore --patches`"))?,
+                },
+            },
+            ..Options::default()
+        })
+    }
+}
+
 /// Words separated by commas, without blanks around them. `*` is the same as nothing.
 pub fn list(text: &str) -> Vec<String> {
     let words: Vec<String> = text.split(',').map(str::trim).filter(|word| !word.is_empty()).map(str::to_owned).collect();
@@ -114,6 +207,15 @@ pub fn mapping(name: &'static str, text: &str) -> Result<BTreeMap<String, String
         _ => Err(ParameterError { name, value: text.to_owned(), expected: "write old=new, and commas between several" }),
     };
     pairs.map(read).collect()
+}
+
+/// `NamespaceMappings`: `from:to` pairs separated by commas. The parameter is ours; KubeStash has none.
+///
+/// # Errors
+/// A pair that maps nothing.
+pub fn namespaces(text: &str) -> Result<Mappings, ParameterError> {
+    let expected = "write from:to, and commas between several";
+    Mappings::parse(&[text.to_owned()]).map_err(|_| ParameterError { name: "NamespaceMappings", value: text.to_owned(), expected })
 }
 
 #[cfg(test)]
@@ -150,6 +252,52 @@ mod tests {
     }
 
     #[test]
+    fn restore_parameters_mean_what_they_say() {
+        let kind_of = |word: &str| (word == "jobs").then(|| GroupResource::new("batch", "jobs"));
+        let read = |change: fn(&mut RestoreParameters)| {
+            let mut given = RestoreParameters::default();
+            change(&mut given);
+            given.options(&kind_of)
+        };
+        assert_eq!(read(|_| {}).unwrap(), Options::default());
+        let overriding = Options { existing: Existing::Update.into(), force: true, ..Options::default() };
+        assert_eq!(read(|given| given.override_resources = "true".into()).unwrap(), overriding);
+        let chosen = read(|given| given.existing = "update, jobs=recreate".into()).unwrap();
+        assert_eq!(
+            (chosen.existing.default, chosen.existing.of(&GroupResource::new("batch", "jobs")), chosen.force),
+            (Existing::Update, Existing::Recreate, false)
+        );
+        assert!(read(|given| (given.existing, given.force_conflicts) = ("update".into(), "true".into())).unwrap().force);
+        let edited = read(|given| {
+            (given.labels, given.annotations, given.drop) = ("a=b,c-".into(), "d=e".into(), "gitops,helm".into());
+            given.patches = "- {target: {kind: Job}, patch: [{op: remove, path: /spec/suspend}]}".into();
+            (given.versions, given.addresses, given.status) = ("jobs=v1".into(), "new".into(), "jobs".into());
+            (given.storage_classes, given.namespaces) = ("slow=fast, old=new".into(), "demo:copy".into());
+        });
+        let Options { edits, versions, status, keep_addresses, .. } = edited.unwrap();
+        assert_eq!((edits.labels.len(), edits.annotations.len(), edits.drop.len(), edits.patches.len()), (2, 1, 2, 1));
+        assert_eq!((edits.storage_classes.len(), edits.namespaces.target("demo")), (2, "copy"));
+        assert_eq!((versions.len(), status.len(), keep_addresses), (1, 1, Some(false)));
+        type Change = fn(&mut RestoreParameters);
+        let wrong: [(&str, Change); 11] = [
+            ("OverrideResources", |given| given.override_resources = "perhaps".into()),
+            ("OverrideResources", |given| (given.override_resources, given.existing) = ("true".into(), "skip".into())),
+            ("Existing", |given| given.existing = "pods=update".into()),
+            ("StorageClassMappings", |given| given.storage_classes = "slow".into()),
+            ("NamespaceMappings", |given| given.namespaces = "demo".into()),
+            ("Labels", |given| given.labels = "a".into()),
+            ("Drop", |given| given.drop = "flux".into()),
+            ("Patches", |given| given.patches = "{".into()),
+            ("APIVersions", |given| given.versions = "pods=v1".into()),
+            ("ServiceAddresses", |given| given.addresses = "old".into()),
+            ("RestoreStatus", |given| given.status = "pods".into()),
+        ];
+        for (name, change) in wrong {
+            assert_eq!(read(change).unwrap_err().name, name);
+        }
+    }
+
+    #[test]
     fn words() {
         assert_eq!(list(" a ,,b"), ["a", "b"]);
         assert!(list("a,*").is_empty());
@@ -158,6 +306,8 @@ mod tests {
         }
         assert_eq!(boolean("RestorePVs", "maybe").unwrap_err().to_string(), "the parameter RestorePVs is \"maybe\"; write \"true\" or \"false\"");
         assert_eq!(mapping("x", "a=b, c = d,").unwrap(), [("a", "b"), ("c", "d")].map(|(a, b)| (a.to_owned(), b.to_owned())).into());
+        assert_eq!(namespaces(" a:b, c=d").unwrap().target("c"), "d");
+        assert!(namespaces("").unwrap().is_empty() && namespaces("a").is_err());
         for text in ["a", "a=", "=b", "a=b,c"] {
             assert!(mapping("x", text).is_err(), "{text}");
         }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::parameters::{boolean, list};
+use super::parameters::{boolean, list, namespaces};
 use crate::api::{AddonInfo, TaskReference, parameter_text};
 
 /// Where a Job reads or writes objects.
@@ -15,7 +15,7 @@ pub enum Scope {
 }
 
 /// The scope of a session's tasks: namespaces where `IncludeNamespaces` names them one by one and `IncludeClusterResources` is not true, and
-/// the whole cluster otherwise.
+/// the whole cluster otherwise. Where a restore maps namespaces to others, those others count: it writes there.
 ///
 /// Defaults of the Addon do not narrow it: what is granted shall be readable from the session alone.
 pub fn scope_of(addon: &AddonInfo) -> Scope {
@@ -42,6 +42,8 @@ fn of_task(task: &TaskReference) -> Option<Vec<String>> {
     }
     let names = list(&value("IncludeNamespaces"));
     let exact = |name: &String| name.chars().all(|letter| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '-');
+    let mappings = namespaces(&value("NamespaceMappings")).ok()?;
+    let names: Vec<String> = names.iter().map(|name| mappings.target(name).to_owned()).collect();
     (!names.is_empty() && names.iter().all(exact)).then_some(names)
 }
 
@@ -55,7 +57,7 @@ mod tests {
     #[test]
     fn scopes() {
         let named = |names: &[&str]| Scope::Namespaces(names.iter().map(|name| (*name).to_owned()).collect());
-        let table: [(Value, Scope); 9] = [
+        let table: [(Value, Scope); 11] = [
             (json!([{"name": "t"}]), Scope::Cluster),
             (json!([{"name": "t", "params": {"IncludeNamespaces": "a, b"}}]), named(&["a", "b"])),
             (json!([{"name": "t", "params": {"IncludeNamespaces": "a", "IncludeClusterResources": "false"}}]), named(&["a"])),
@@ -65,6 +67,8 @@ mod tests {
             (json!([{"name": "t", "params": {"IncludeNamespaces": "a,*"}}]), Scope::Cluster),
             (json!([{"name": "t", "variables": [{"name": "IncludeNamespaces", "value": "a"}]}]), named(&["a"])),
             (json!([{"name": "t", "params": {"IncludeNamespaces": "a"}}, {"name": "u"}]), Scope::Cluster),
+            (json!([{"name": "t", "params": {"IncludeNamespaces": "a,c", "NamespaceMappings": "a:b"}}]), named(&["b", "c"])),
+            (json!([{"name": "t", "params": {"IncludeNamespaces": "a", "NamespaceMappings": "a"}}]), Scope::Cluster),
         ];
         for (tasks, wanted) in table {
             let addon: AddonInfo = serde_json::from_value(json!({"name": "x", "tasks": tasks})).unwrap();

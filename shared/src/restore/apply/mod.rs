@@ -3,7 +3,14 @@
 //! A new object costs one request. What the API server says decides what happens next: it is asked again when it is busy or
 //! unreachable, never when it refuses. Stopping leaves what was done; a new plan goes on from there.
 
+mod ask;
+mod definitions;
+mod fields;
 mod gates;
+mod patience;
+mod remove;
+mod status;
+mod webhooks;
 mod write;
 
 use std::{
@@ -12,20 +19,26 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
 };
 
 use futures::{StreamExt as _, stream};
+
+pub use patience::Patience;
 
 use super::{
     order::Stage,
     owners::Uids,
     plan::{Action, Plan, Step, Wave},
-    report::{Outcome, Progress, Report},
+    progress::Progress,
+    report::{Outcome, Report},
     source::Source,
     window::{MOST, Window},
 };
-use crate::{cluster::Cluster, object::GroupResource};
+use crate::{
+    cluster::Cluster,
+    object::{GroupResource, ObjectId},
+};
+use patience::Learnt;
 
 /// Field manager of objects whose own manager is unknown or not one alone.
 pub const FIELD_MANAGER: &str = "kubectl-kubestash";
@@ -39,21 +52,6 @@ pub enum Mode {
     ServerDryRun,
 }
 
-/// How long to wait for what takes time.
-#[derive(Debug, Clone, Copy)]
-pub struct Patience {
-    /// For definitions to be served, and for what is being deleted to be gone.
-    pub settle: Duration,
-    /// For an API server or webhook that cannot answer now.
-    pub retry: Duration,
-}
-
-impl Default for Patience {
-    fn default() -> Self {
-        Self { settle: Duration::from_secs(60), retry: Duration::from_secs(30) }
-    }
-}
-
 /// Everything a step needs.
 struct Run {
     cluster: Cluster,
@@ -61,6 +59,7 @@ struct Run {
     plan: Arc<Plan>,
     mode: Mode,
     patience: Patience,
+    learnt: Learnt,
     window: Window,
     uids: Uids,
     stop: Arc<AtomicBool>,
@@ -69,6 +68,8 @@ struct Run {
     /// Namespaces and kinds that this plan creates, and those of them that failed.
     coming: Promised,
     broken: Mutex<Promised>,
+    /// Objects that are not as the plan wanted them; noted where something is done to objects behind all waves.
+    undone: Mutex<HashSet<ObjectId>>,
 }
 
 /// Namespaces and kinds that steps depend on.
@@ -109,7 +110,7 @@ pub async fn apply(
     stop: Arc<AtomicBool>,
     progress: Arc<Progress>,
 ) -> Report {
-    progress.total.store(plan.steps().count() as u64, Ordering::Relaxed);
+    progress.begin(&plan);
     let mut coming = Promised::default();
     plan.steps().filter(|step| step.action == Action::Create).for_each(|step| coming.add(step));
     coming.namespaces.extend(plan.bare_namespaces.iter().cloned());
@@ -120,6 +121,7 @@ pub async fn apply(
         plan: Arc::clone(&plan),
         mode,
         patience,
+        learnt: Learnt::default(),
         window: Window::default(),
         uids: Uids::default(),
         stop,
@@ -127,14 +129,19 @@ pub async fn apply(
         report,
         coming,
         broken: Mutex::default(),
+        undone: Mutex::default(),
     });
     gates::namespaces(&run).await;
     let mut awaited = false;
+    let mut webhooks = webhooks::Gate::default();
     for (number, wave) in plan.waves.iter().enumerate() {
         // Definitions become served while other waves run; only their objects have to wait.
         if mode == Mode::Write && !awaited && run.needs_definitions(wave) {
             awaited = true;
-            gates::definitions(&run).await;
+            definitions::wait(&run).await;
+        }
+        if mode == Mode::Write {
+            webhooks.wait(&run, number).await;
         }
         let steps = stream::iter(0..wave.steps.len()).map(|index| {
             let run = Arc::clone(&run);
@@ -151,14 +158,19 @@ pub async fn apply(
         };
         steps.buffer_unordered(MOST * 2).for_each(ended).await;
     }
+    if mode == Mode::Write && !plan.options.status.is_empty() {
+        status::restore(&run).await;
+    }
     let mut report = std::mem::take(&mut *run.report.lock().unwrap_or_else(PoisonError::into_inner));
+    report.lost = run.learnt.lost();
     report.finish();
     report
 }
 
 impl Run {
+    /// Whether somebody wants it to end, or the API server is lost.
     fn stopped(&self) -> bool {
-        self.stop.load(Ordering::Relaxed)
+        self.stop.load(Ordering::Relaxed) || self.learnt.lost().is_some()
     }
 
     async fn step(&self, wave: usize, index: usize) {
@@ -169,8 +181,8 @@ impl Run {
                 Some(detail) => format!("{}: {detail}", step.reason.text()),
                 None => step.reason.text().to_owned(),
             }),
-            Action::Create | Action::Update if self.stopped() => Outcome::NotAttempted,
-            Action::Create | Action::Update => self.write(step).await,
+            Action::Create | Action::Update | Action::Recreate | Action::Delete if self.stopped() => Outcome::NotAttempted,
+            Action::Create | Action::Update | Action::Recreate | Action::Delete => self.write(step).await,
         };
         self.done(step, outcome);
     }
@@ -185,7 +197,8 @@ impl Run {
         if let Some(what) = broken {
             return Outcome::Failed(format!("its {what} is not ready"));
         }
-        match write::write(self, step).await {
+        let done = if step.action == Action::Delete { remove::remove(self, step).await } else { write::write(self, step).await };
+        match done {
             Ok(outcome) => outcome,
             Err(cause) => Outcome::Failed(cause),
         }
@@ -193,11 +206,20 @@ impl Run {
 
     fn done(&self, step: &Step, outcome: Outcome) {
         let failed = matches!(outcome, Outcome::Failed(_));
-        if failed && step.action == Action::Create {
+        if failed && step.action.makes() {
             self.breaks(step);
         }
+        if !self.plan.options.status.is_empty() && !matches!(outcome, Outcome::Created | Outcome::Updated | Outcome::Recreated | Outcome::Unchanged) {
+            self.undone.lock().unwrap_or_else(PoisonError::into_inner).insert(step.id());
+        }
+        self.progress.count(step, &outcome);
         self.report(|report| report.add(step, outcome));
-        self.progress.count(failed);
+    }
+
+    /// Whether a definition could not be made.
+    fn is_broken(&self, step: &Step) -> bool {
+        let broken = self.broken.lock().unwrap_or_else(PoisonError::into_inner);
+        step.name.parse().is_ok_and(|kind| broken.kinds.contains(&kind))
     }
 
     /// Notes that what depends on this object cannot be restored.

@@ -1,137 +1,37 @@
 //! The plan of a restore: what is done to each object, why, and in which order. Pure.
 
+mod classes;
 mod decide;
+mod observed;
+mod options;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    sync::Arc,
+};
 
+use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
 use serde::{Deserialize, Serialize};
+
+pub use super::policy::{Existing, Policies, PolicyError};
+pub use observed::{Candidate, Edit, LiveClass, LiveObject, Observed, Served, Surplus};
+pub use options::Options;
 
 use super::{
     Reason, Verdict,
-    facts::{Facts, Manager},
-    order::{Place, Stage, place},
+    facts::Manager,
+    order::{self, Place, Stage, place},
     owners::{self, OwnerLink, OwnerLinks},
 };
-use crate::{
-    cluster::Discovery,
-    object::{GroupResource, KindInfo, ObjectId},
-};
+use crate::object::{GroupResource, KindInfo, ObjectId};
 
-/// What to do with objects that the cluster already has in another state.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Existing {
-    /// Leave them alone.
-    #[default]
-    Skip,
-    /// Bring them to the snapshot's state by server-side apply.
-    Update,
-    /// Count them as failures.
-    Fail,
-}
-
-/// How a restore is to be done.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct Options {
-    /// What to do with objects that exist.
-    pub existing: Existing,
-    /// Take fields over from other managers on update, and remove what the snapshot lacks.
-    pub force: bool,
-    /// Whether the snapshot is of this very cluster.
-    pub same_cluster: bool,
-    /// Keep addresses that a server assigned to Services; by default where the cluster is the same.
-    pub keep_addresses: Option<bool>,
-    /// Show values of Secrets in differences.
-    pub show_secrets: bool,
-    /// Storage classes that claims and volumes get instead of those in the snapshot.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
-    pub storage_classes: BTreeMap<String, String>,
-}
-
-impl Options {
-    /// Whether assigned addresses are tried again.
-    pub fn keeps_addresses(&self) -> bool {
-        self.keep_addresses.unwrap_or(self.same_cluster)
+/// The identity that an object had before it moved from `from`.
+fn origin(id: &ObjectId, from: Option<&str>) -> ObjectId {
+    match (from, &id.namespace) {
+        (None, _) => id.clone(),
+        (Some(from), Some(_)) => ObjectId { namespace: Some(from.to_owned()), ..id.clone() },
+        (Some(from), None) => ObjectId { name: from.to_owned(), ..id.clone() },
     }
-}
-
-/// One object of the source that a restore is about.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Candidate {
-    /// Its identity.
-    pub id: ObjectId,
-    /// Its kind, in the version of the stored manifest.
-    pub kind: KindInfo,
-    /// Which item of the source it is.
-    pub item: usize,
-    /// What is known of it.
-    pub facts: Facts,
-    /// Not selected, but selected objects cannot live without it.
-    pub needed: bool,
-    /// Its values cannot be read, or the file shows them hidden.
-    pub hidden: bool,
-    /// Its manifest, loaded where the live one may differ and the difference matters.
-    pub manifest: Option<Vec<u8>>,
-}
-
-/// One object as the cluster has it.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct LiveObject {
-    /// Uid.
-    pub uid: String,
-    /// Resource version.
-    pub resource_version: String,
-    /// Whether it is being deleted.
-    pub deleting: bool,
-    /// Manifest part, read where it may differ and the difference matters.
-    pub manifest: Option<Vec<u8>>,
-}
-
-/// The kinds that a cluster serves.
-#[derive(Debug, Clone, Default)]
-pub struct Served {
-    versions: HashMap<GroupResource, (KindInfo, Vec<String>)>,
-}
-
-impl From<&Discovery> for Served {
-    fn from(discovery: &Discovery) -> Self {
-        let mut served = Self::default();
-        for kind in &discovery.kinds {
-            served.add(kind.info.clone(), kind.served_versions.clone());
-        }
-        served
-    }
-}
-
-impl Served {
-    /// Adds a kind in its preferred version, with all its served versions.
-    pub fn add(&mut self, info: KindInfo, versions: Vec<String>) {
-        self.versions.insert(info.group_resource(), (info, versions));
-    }
-
-    /// All kinds.
-    pub fn kinds(&self) -> impl Iterator<Item = &KindInfo> {
-        self.versions.values().map(|(info, _)| info)
-    }
-
-    /// The served versions of a kind, or nothing where the kind is not served.
-    pub fn versions(&self, kind: &GroupResource) -> Option<&[String]> {
-        self.versions.get(kind).map(|(_, versions)| versions.as_slice())
-    }
-}
-
-/// Everything a plan is made from.
-#[derive(Debug, Clone, Default)]
-pub struct Observed {
-    /// Objects of the source, in its order.
-    pub candidates: Vec<Candidate>,
-    /// Objects of the cluster: candidates and owners of candidates.
-    pub live: HashMap<ObjectId, LiveObject>,
-    /// What the cluster serves.
-    pub served: Served,
-    /// Namespaces of candidates that neither the source nor the cluster has.
-    pub unknown_namespaces: BTreeSet<String>,
 }
 
 /// What is done to one object.
@@ -142,26 +42,59 @@ pub enum Action {
     Create,
     /// Updated.
     Update,
+    /// Deleted, without what it owns, and created anew.
+    Recreate,
+    /// Removed, with what it owns.
+    Delete,
     /// Left as it is.
     Skip,
     /// Refused: counts as a failure.
     Fail,
 }
 
+impl Action {
+    /// Whether it changes the cluster.
+    pub const fn writes(self) -> bool {
+        matches!(self, Self::Create | Self::Update | Self::Recreate | Self::Delete)
+    }
+
+    /// Whether it makes a new object, with a new uid.
+    pub const fn makes(self) -> bool {
+        matches!(self, Self::Create | Self::Recreate)
+    }
+}
+
+/// What the cluster had of an object when the plan was made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Seen {
+    /// Uid.
+    pub uid: String,
+    /// Resource version.
+    pub resource_version: String,
+    /// Whether it was being deleted.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub deleting: bool,
+}
+
 /// One object of a plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Step {
-    /// Kind, in the version of the stored manifest.
-    #[serde(flatten)]
-    pub kind: KindInfo,
+    /// Kind, in the version that is written.
+    #[serde(flatten, with = "shared_kind")]
+    pub kind: Arc<KindInfo>,
+    /// Group and version of the stored manifest, where they are other ones.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub stored_as: Option<String>,
     /// Namespace, or nothing for cluster-scoped objects.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub namespace: Option<String>,
     /// Name.
     pub name: String,
-    /// Which item of the source it is.
-    pub item: usize,
+    /// Which item of the source it is; none for what the source lacks.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub item: Option<usize>,
     /// What is done.
     pub action: Action,
     /// Why.
@@ -184,12 +117,77 @@ pub struct Step {
     /// A claim keeps its volume's name, because the volume is restored too.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub keep_volume: bool,
+    /// Its status is restored when all else is.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub restores_status: bool,
+    /// It is left alone if something else makes it meanwhile, as a controller does.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub if_missing: bool,
+    /// What the cluster had of it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub live: Option<Seen>,
+    /// Its namespace in the source, or its own name there where it is a Namespace; where it moves.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub from: Option<String>,
+    /// What there is to know before it is written, one line each.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub warnings: Vec<String>,
 }
 
 impl Step {
+    /// A step that knows no more than what is done to which object, and why.
+    pub fn new(kind: impl Into<Arc<KindInfo>>, id: ObjectId, action: Action, reason: Reason) -> Self {
+        Self {
+            kind: kind.into(),
+            stored_as: None,
+            namespace: id.namespace,
+            name: id.name,
+            item: None,
+            action,
+            reason,
+            detail: None,
+            diff: None,
+            manager: None,
+            uid: None,
+            owners: OwnerLinks::new(),
+            keep_volume: false,
+            restores_status: false,
+            if_missing: false,
+            live: None,
+            from: None,
+            warnings: Vec::new(),
+        }
+    }
+
     /// The object's identity.
     pub fn id(&self) -> ObjectId {
         ObjectId { kind: self.kind.group_resource(), namespace: self.namespace.clone(), name: self.name.clone() }
+    }
+
+    /// The object's identity in the source.
+    pub fn origin(&self) -> ObjectId {
+        let mut id = self.id();
+        if let Some(stored) = &self.stored_as {
+            id.kind.group = stored.split_once('/').map_or("", |(group, _)| group).to_owned();
+        }
+        origin(&id, self.from.as_deref())
+    }
+}
+
+/// A kind that many steps share, as each of them writes it.
+mod shared_kind {
+    use std::sync::Arc;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use crate::object::KindInfo;
+
+    pub(super) fn serialize<S: Serializer>(kind: &Arc<KindInfo>, serializer: S) -> Result<S::Ok, S::Error> {
+        kind.as_ref().serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<KindInfo>, D::Error> {
+        KindInfo::deserialize(deserializer).map(Arc::new)
     }
 }
 
@@ -214,6 +212,9 @@ pub struct Plan {
     /// Namespaces to make before all else: the source does not hold them, so they come without labels and annotations.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub bare_namespaces: Vec<String>,
+    /// What there is to know about the whole, one line each.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub notes: Vec<String>,
     /// Waves, one after the other.
     pub waves: Vec<Wave>,
 }
@@ -235,16 +236,22 @@ impl Plan {
 
     /// Whether executing it would change anything.
     pub fn changes_anything(&self) -> bool {
-        self.steps().any(|step| matches!(step.action, Action::Create | Action::Update))
+        self.steps().any(|step| step.action.writes())
     }
+}
+
+/// Objects that would be updated, as far as can be told before the API server is asked.
+pub fn updates(observed: &Observed, options: &Options) -> HashSet<ObjectId> {
+    let view = decide::View::new(observed, options);
+    observed.candidates.iter().filter(|candidate| view.action(candidate) == Action::Update).map(|candidate| candidate.id.clone()).collect()
 }
 
 /// Decides what to do with every candidate.
 pub fn plan(observed: &Observed, options: &Options) -> Plan {
     let view = decide::View::new(observed, options);
-    let mut steps: Vec<Step> = observed.candidates.iter().map(|candidate| view.step(candidate)).collect();
-    let created: HashMap<ObjectId, usize> =
-        steps.iter().enumerate().filter(|(_, step)| step.action == Action::Create).map(|(index, step)| (step.id(), index)).collect();
+    let mut steps: Vec<Step> = observed.candidates.par_iter().map(|candidate| view.step(candidate)).collect();
+    let made = observed.candidates.iter().zip(&steps).enumerate().filter(|(_, (_, step))| step.action.makes());
+    let created: HashMap<&ObjectId, usize> = made.map(|(index, (candidate, _))| (&candidate.id, index)).collect();
 
     let mut above = vec![Vec::new(); steps.len()];
     for (index, candidate) in observed.candidates.iter().enumerate() {
@@ -267,10 +274,17 @@ pub fn plan(observed: &Observed, options: &Options) -> Plan {
             links.insert(owner.uid.clone(), link);
         }
         if let Some(step) = steps.get_mut(index) {
-            step.owners = links;
+            if step.action.writes() {
+                step.owners = links;
+            }
             step.keep_volume = candidate.facts.volume.as_ref().is_some_and(|volume| {
                 created.contains_key(&ObjectId { kind: GroupResource::new("", "persistentvolumes"), namespace: None, name: volume.clone() })
             });
+            let unserved = classes::warning(candidate, step, observed, options);
+            step.warnings.extend(unserved);
+            if let (Some(volume), Some(_), Action::Create, false) = (&candidate.facts.volume, &candidate.from, step.action, step.keep_volume) {
+                step.warnings.push(format!("no data comes along: volume {volume} stays with the claim that it is bound to"));
+            }
         }
     }
 
@@ -278,12 +292,52 @@ pub fn plan(observed: &Observed, options: &Options) -> Plan {
     let inhabited = steps.iter().filter(|step| step.action == Action::Create).filter_map(|step| step.namespace.clone());
     let bare_namespaces: BTreeSet<String> = inhabited.filter(|namespace| observed.unknown_namespaces.contains(namespace)).collect();
     let stages: Vec<Stage> = steps.iter().map(|step| Stage::of(&step.kind.group_resource())).collect();
-    let mut waves: BTreeMap<Place, Vec<Step>> = BTreeMap::new();
-    for (step, place) in steps.into_iter().zip(place(&stages, &above)) {
+    let places = place(&stages, &above);
+    let mut sizes: BTreeMap<Place, usize> = BTreeMap::new();
+    for place in &places {
+        *sizes.entry(*place).or_default() += 1;
+    }
+    // As large as they get: steps of a large plan are the most of what it takes, and growing would take half as much again.
+    let mut waves: BTreeMap<Place, Vec<Step>> = sizes.into_iter().map(|(place, size)| (place, Vec::with_capacity(size))).collect();
+    for (step, place) in steps.into_iter().zip(places) {
         waves.entry(place).or_default().push(step);
     }
+    for surplus in &observed.surplus {
+        let step = view.removal(surplus);
+        waves.entry(order::removal(&surplus.id.kind)).or_default().push(step);
+    }
     let waves = waves.into_iter().map(|(place, steps)| Wave { stage: place.stage, depth: place.depth, steps }).collect();
-    Plan { options: options.clone(), bare_namespaces: bare_namespaces.into_iter().collect(), waves }
+    let bare_namespaces = bare_namespaces.into_iter().collect();
+    let mut plan = Plan { options: options.clone(), bare_namespaces, notes: notes(observed, options), waves };
+    plan.notes.extend(converted(&plan));
+    plan
+}
+
+/// Which kinds are written under other versions than they are stored under, a line each.
+fn converted(plan: &Plan) -> Vec<String> {
+    let mut kinds: BTreeMap<(GroupResource, String, &str), usize> = BTreeMap::new();
+    for step in plan.steps().filter(|step| step.action.writes()) {
+        if let Some(stored) = &step.stored_as {
+            *kinds.entry((step.kind.group_resource(), step.kind.api_version(), stored)).or_default() += 1;
+        }
+    }
+    let line = |((kind, written, stored), number)| format!("{kind}: {number} stored as {stored}, written as {written}");
+    kinds.into_iter().map(line).collect()
+}
+
+/// Edits that nothing is touched by: what was meant is elsewhere.
+fn notes(observed: &Observed, options: &Options) -> Vec<String> {
+    let moved: HashSet<&str> = observed.candidates.iter().filter_map(|candidate| candidate.from.as_deref()).collect();
+    let patched: HashSet<usize> = observed.candidates.iter().flat_map(|candidate| candidate.edit.patches.iter().copied()).collect();
+    let edits = &options.edits;
+    let still = edits
+        .namespaces
+        .moved()
+        .filter(|from| !moved.contains(from))
+        .map(|from| format!("nothing that is selected lives in namespace {from}, which is mapped"));
+    let idle =
+        (0..edits.patches.len()).filter(|index| !patched.contains(index)).map(|index| format!("patch {} is for nothing that is selected", index + 1));
+    still.chain(idle).chain(classes::defaults(observed)).collect()
 }
 
 /// Identities of the definitions among candidates, by the kind they define.

@@ -39,4 +39,11 @@ mod tests {
         let manual = json!({"metadata": {"labels": {"controller-uid": "mine"}}, "spec": {"manualSelector": true, "selector": {"matchLabels": {"controller-uid": "mine"}}}});
         assert_eq!(prepared("jobs.batch", manual.clone()), manual);
     }
+
+    #[test]
+    fn a_cron_job_comes_back_as_it_is() {
+        let nightly = json!({"metadata": {"name": "nightly", "labels": {"job-name": "mine"}}, "spec": {
+            "schedule": "0 3 * * *", "suspend": true, "jobTemplate": {"spec": {"template": {"metadata": {"labels": {"job-name": "mine"}}}}}}});
+        assert_eq!(prepared("cronjobs.batch", nightly.clone()), nightly);
+    }
 }

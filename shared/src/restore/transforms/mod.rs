@@ -4,6 +4,7 @@
 //! [`comparable`] takes out of a value what a restore is allowed to change, so that before and after can be compared.
 
 mod cluster_role;
+mod definition;
 mod job;
 mod metadata;
 mod pod;
@@ -18,9 +19,9 @@ mod workload;
 use serde_json::{Map, Value};
 
 pub use metadata::Relink;
-pub use service::{is_address_taken, without_addresses};
+pub use service::{is_address_taken, without_taken};
 pub(super) use service_account::is_generated as is_generated_secret;
-pub use storage_class::map_storage_classes;
+pub(super) use storage_class::map_storage_classes;
 pub(super) use token_secret::TOKEN_TYPE;
 
 use crate::object::GroupResource;
@@ -49,6 +50,7 @@ pub fn prepare(kind: &GroupResource, object: &mut Value, context: &Context<'_>) 
         ("batch", "jobs") => job::prepare(object),
         ("apps", "deployments" | "daemonsets") => workload::prepare(object),
         ("rbac.authorization.k8s.io", "clusterroles") => cluster_role::prepare(object),
+        ("apiextensions.k8s.io", "customresourcedefinitions") => warnings.extend(definition::prepare(object)),
         _ => {}
     }
     warnings
@@ -73,6 +75,7 @@ pub fn comparable(kind: &GroupResource, object: &mut Value, keep_addresses: bool
         ("batch", "jobs") => job::prepare(object),
         ("apps", "deployments" | "daemonsets") => workload::prepare(object),
         ("rbac.authorization.k8s.io", "clusterroles") => cluster_role::prepare(object),
+        ("apiextensions.k8s.io", "customresourcedefinitions") => drop(definition::prepare(object)),
         _ => {}
     }
 }
@@ -82,11 +85,11 @@ pub(super) fn at<'a>(object: &'a Value, path: &[&str]) -> Option<&'a Value> {
     path.iter().try_fold(object, |value, key| value.get(*key))
 }
 
-fn at_mut<'a>(object: &'a mut Value, path: &[&str]) -> Option<&'a mut Value> {
+pub(super) fn at_mut<'a>(object: &'a mut Value, path: &[&str]) -> Option<&'a mut Value> {
     path.iter().try_fold(object, |value, key| value.get_mut(*key))
 }
 
-fn map_mut<'a>(object: &'a mut Value, path: &[&str]) -> Option<&'a mut Map<String, Value>> {
+pub(super) fn map_mut<'a>(object: &'a mut Value, path: &[&str]) -> Option<&'a mut Map<String, Value>> {
     at_mut(object, path).and_then(Value::as_object_mut)
 }
 

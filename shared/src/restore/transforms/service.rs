@@ -12,7 +12,7 @@ pub fn prepare(object: &mut Value, keep: bool) {
 }
 
 /// Drops cluster IPs, node ports and the health check port.
-pub fn without_addresses(object: &mut Value) {
+fn without_addresses(object: &mut Value) {
     let headless = at(object, &["spec", "clusterIP"]).and_then(Value::as_str) == Some("None");
     if !headless {
         remove(object, &["spec"], "clusterIP");
@@ -24,6 +24,24 @@ pub fn without_addresses(object: &mut Value) {
             remove(port, &[], "nodePort");
         }
     }
+}
+
+/// Drops the addresses that a refusal names as taken. Returns them in words, none where the Service has no such address.
+///
+/// A refusal names fields: `spec.ports[0].nodePort: Invalid value: 30080: provided port is already allocated`.
+pub fn without_taken(object: &mut Value, message: &str) -> Vec<String> {
+    let mut dropped = Vec::new();
+    for (index, port) in at_mut(object, &["spec", "ports"]).and_then(Value::as_array_mut).into_iter().flatten().enumerate() {
+        if message.contains(&format!("spec.ports[{index}].nodePort")) {
+            dropped.extend(remove(port, &[], "nodePort").map(|port| format!("node port {port}")));
+        }
+    }
+    let headless = at(object, &["spec", "clusterIP"]).and_then(Value::as_str) == Some("None");
+    if message.contains("spec.clusterIP") && !headless {
+        remove(object, &["spec"], "clusterIPs");
+        dropped.extend(remove(object, &["spec"], "clusterIP").and_then(|ip| Some(format!("cluster IP {}", ip.as_str()?))));
+    }
+    dropped
 }
 
 /// Whether a refusal means that an address of the Service cannot be had, so that the request is worth repeating without it.
@@ -69,6 +87,33 @@ mod tests {
         let mut same = kept.clone();
         prepare(&mut same, true);
         assert_eq!(same, kept);
+    }
+
+    #[test]
+    fn only_what_is_taken_is_given_up() {
+        let service = json!({"spec": {"clusterIP": "10.0.0.1", "clusterIPs": ["10.0.0.1"], "ports": [{"port": 80, "nodePort": 30080}, {"port": 81, "nodePort": 30081}]}});
+        let rows = [
+            (
+                "spec.ports[1].nodePort: Invalid value: 30081: provided port is already allocated",
+                vec!["node port 30081"],
+                ["/spec/ports/1/nodePort"].as_slice(),
+            ),
+            (
+                "spec.clusterIPs: Invalid value: [\"10.0.0.1\"]: failed to allocate IP 10.0.0.1: provided IP is already allocated",
+                vec!["cluster IP 10.0.0.1"],
+                &["/spec/clusterIP", "/spec/clusterIPs"],
+            ),
+            ("spec.ports[7].nodePort: Invalid value: 1: provided port is already allocated", vec![], &[]),
+        ];
+        for (message, dropped, gone) in rows {
+            let mut object = service.clone();
+            assert_eq!(without_taken(&mut object, message), dropped, "{message}");
+            for path in ["/spec/clusterIP", "/spec/clusterIPs", "/spec/ports/0/nodePort", "/spec/ports/1/nodePort"] {
+                assert_eq!(object.pointer(path).is_none(), gone.contains(&path), "{message}: {path}");
+            }
+        }
+        let mut headless = json!({"spec": {"clusterIP": "None"}});
+        assert!(without_taken(&mut headless, "spec.clusterIPs: already allocated").is_empty());
     }
 
     #[test]

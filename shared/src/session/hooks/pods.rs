@@ -52,7 +52,10 @@ impl Choice {
                 0 => String::new(),
                 count => format!(" ({count} that do not run)"),
             };
-            return Err(HookError::Failed(format!("no running Pod of namespace {namespace} matches {}{owner}{others}", self.selector)));
+            return Err(HookError::Failed(format!(
+                "no running Pod of namespace {namespace} matches {}{owner}{others}; look at executor.pod of the HookTemplate",
+                self.selector
+            )));
         }
         Ok(running)
     }
@@ -141,7 +144,7 @@ mod tests {
         let error = choice.choose(&[pod("x", "Succeeded", "False")], "demo").unwrap_err();
         assert_eq!(
             error,
-            HookError::Failed("no running Pod of namespace demo matches a=b and belongs to StatefulSet db (1 that do not run)".to_owned())
+            HookError::Failed("no running Pod of namespace demo matches a=b and belongs to StatefulSet db (1 that do not run); look at executor.pod of the HookTemplate".to_owned())
         );
     }
 

@@ -157,7 +157,7 @@ mod tests {
                 "Name": "run-1", "Namespace": "demo",
                 "Invoker": {"APIGroup": "core.kubestash.com", "Kind": "BackupConfiguration", "Namespace": "demo", "Name": "bc"},
                 "Target": {"APIGroup": "na", "Kind": "", "Namespace": "", "Name": "na"},
-                "Status": {"Phase": "Failed", "Duration": "1m5s", "Error": "these Snapshots failed: one"},
+                "Status": {"Phase": "Failed", "Duration": "1m5s", "Error": "Snapshot one failed"},
             })
         );
     }
