@@ -1,27 +1,49 @@
 //! The bytes of files: from blocks in memory at once, else by a fetch with a deadline.
 
-use std::{ops::Range, sync::Arc, time::Duration};
+use std::{
+    collections::HashSet,
+    ops::Range,
+    sync::{Arc, Mutex, PoisonError, RwLock},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use kubestash::{
     object::{merge, merged_len},
-    repository::{Access, BlockId, BlockRange, Part, RepositoryError, Snapshot, slice},
+    repository::{Access, BlockId, BlockRange, Lengths, Part, RepositoryError, Snapshot, slice},
 };
 
-use crate::tree::{File, Tree, View};
+use crate::{
+    ahead::Ahead,
+    tree::{File, Tree, View},
+};
 
 /// How files look and how long their readers wait.
 #[derive(Debug, Clone, Copy)]
 pub struct FileOptions {
     /// Whole objects instead of manifests.
     pub full: bool,
+    /// Secrets without their values, as who has no key to them sees them.
+    pub hide_secrets: bool,
     /// Longest wait of a reader for the store. A process that waits for a read cannot be killed, so every wait ends.
     pub deadline: Duration,
 }
 
 impl Default for FileOptions {
     fn default() -> Self {
-        Self { full: false, deadline: Duration::from_secs(60) }
+        Self { full: false, hide_secrets: false, deadline: Duration::from_secs(60) }
+    }
+}
+
+impl FileOptions {
+    /// A word for how files look: the same bytes come of the same word.
+    pub(crate) const fn looks(&self) -> &'static str {
+        match (self.full, self.hide_secrets) {
+            (false, false) => "manifest",
+            (false, true) => "manifest-hidden",
+            (true, false) => "full",
+            (true, true) => "full-hidden",
+        }
     }
 }
 
@@ -33,6 +55,11 @@ pub struct SnapshotFiles {
     /// Its tree.
     pub tree: Tree,
     options: FileOptions,
+    /// The snapshot as its objects lie now: a prune may write it again while it is mounted. Rows keep their numbers.
+    lies: RwLock<Snapshot>,
+    /// Held by whoever looks where it lies now.
+    looking: tokio::sync::Mutex<()>,
+    ahead: Mutex<Ahead>,
 }
 
 /// Why a file could not be read.
@@ -71,14 +98,25 @@ impl SnapshotFiles {
     /// Lays out the tree.
     pub fn new(snapshot: Snapshot, options: FileOptions) -> Arc<Self> {
         let tree = Tree::new(snapshot.shared_catalog());
-        Arc::new(Self { snapshot, tree, options })
+        Self::laid_out(snapshot, tree, options)
+    }
+
+    /// Lays out what changed, given as a part of a snapshot, with texts beside it.
+    pub(crate) fn of_changes(snapshot: Snapshot, texts: Vec<(&'static str, String)>, options: FileOptions) -> Arc<Self> {
+        let tree = Tree::of_changes(snapshot.shared_catalog(), texts);
+        Self::laid_out(snapshot, tree, options)
+    }
+
+    fn laid_out(snapshot: Snapshot, tree: Tree, options: FileOptions) -> Arc<Self> {
+        let lies = RwLock::new(snapshot.clone());
+        Arc::new(Self { snapshot, tree, options, lies, looking: tokio::sync::Mutex::default(), ahead: Mutex::default() })
     }
 
     fn hides(&self, sensitive: bool) -> bool {
-        sensitive && self.snapshot.access() == Access::General
+        sensitive && (self.options.hide_secrets || self.snapshot.access() == Access::General)
     }
 
-    /// Length of a file, exact, without reading it; and whether it holds secrets.
+    /// Length of a file, exact, without reading it; and whether it shows values of secrets.
     pub fn size(&self, file: File) -> Option<(u64, bool)> {
         let row = self.tree.catalog().row(file.row)?;
         let lengths = row.lengths;
@@ -88,13 +126,40 @@ impl SnapshotFiles {
             View::Manifest => lengths.manifest.into(),
             View::WithStatus => u64::from(lengths.manifest) + u64::from(lengths.status),
         };
-        Some((size, row.sensitive))
+        Some((size, row.sensitive && !self.hides(row.sensitive)))
     }
 
-    fn recipe(&self, file: File) -> Option<Recipe> {
-        let catalog = self.tree.catalog();
+    /// Bytes of all that its objects are made of.
+    pub fn bytes(&self) -> u64 {
+        let length = |lengths: Lengths| u64::from(lengths.manifest) + u64::from(lengths.status) + u64::from(lengths.server);
+        self.tree.catalog().rows().map(|row| length(row.lengths)).sum()
+    }
+
+    fn lies(&self) -> Snapshot {
+        self.lies.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Looks whether the snapshot lies elsewhere than `was`. False where it does not.
+    async fn follow(&self, was: &Snapshot) -> Result<bool, RepositoryError> {
+        let _looking = self.looking.lock().await;
+        let lies = self.lies();
+        if lies.root() != was.root() {
+            return Ok(true);
+        }
+        match lies.moved().await? {
+            Some(moved) if moved.catalog().len() == self.tree.catalog().len() => {
+                tracing::info!("snapshot {} was written again by a prune, and is read where it lies now", moved.root().name);
+                *self.lies.write().unwrap_or_else(PoisonError::into_inner) = moved;
+                Ok(true)
+            }
+            _ => Ok(false),
+        }
+    }
+
+    fn recipe(&self, lies: &Snapshot, file: File) -> Option<Recipe> {
+        let catalog = lies.catalog();
         let place = |part| catalog.place(file.row, part);
-        let hidden = self.snapshot.access() == Access::General && catalog.row(file.row)?.sensitive;
+        let hidden = self.hides(catalog.row(file.row)?.sensitive);
         let (pieces, merged) = match file.view {
             _ if hidden => ([place(Part::Redacted), None, None], false),
             View::Manifest if self.options.full => ([place(Part::Manifest), place(Part::Status), place(Part::Server)], true),
@@ -121,7 +186,7 @@ impl SnapshotFiles {
 
     /// As [`SnapshotFiles::ready`], for one file after the other: neighbours mostly lie in the same blocks.
     pub fn ready_with(&self, file: File, recent: &mut Recent) -> Option<Bytes> {
-        let recipe = self.recipe(file)?;
+        let recipe = self.recipe(&self.lies(), file)?;
         let mut pieces = [Bytes::new(), Bytes::new(), Bytes::new()];
         for ((piece, place), last) in pieces.iter_mut().zip(recipe.pieces).zip(&mut recent.0) {
             let Some(place) = place else { continue };
@@ -136,9 +201,9 @@ impl SnapshotFiles {
 
     /// The first file of some rows that [`SnapshotFiles::ready`] would not give.
     pub fn first_not_ready(&self, view: View, rows: Range<u32>) -> Option<File> {
-        let mut seen: [Option<BlockId>; 3] = [None; 3];
+        let (lies, mut seen): (_, [Option<BlockId>; 3]) = (self.lies(), [None; 3]);
         rows.map(|row| File { row, view }).find(|&file| {
-            let Some(recipe) = self.recipe(file) else { return false };
+            let Some(recipe) = self.recipe(&lies, file) else { return false };
             recipe.pieces.into_iter().zip(&mut seen).any(|(place, seen)| {
                 let Some(place) = place.filter(|place| seen.replace(place.block) != Some(place.block)) else { return false };
                 self.snapshot.cached_block(place.block).is_none()
@@ -149,7 +214,7 @@ impl SnapshotFiles {
     /// Whether [`SnapshotFiles::ready`] would give bytes.
     pub fn is_ready(&self, file: File) -> bool {
         let cached = |place: BlockRange| self.snapshot.cached_block(place.block).is_some();
-        self.recipe(file).is_some_and(|recipe| recipe.pieces.into_iter().flatten().all(cached))
+        self.recipe(&self.lies(), file).is_some_and(|recipe| recipe.pieces.into_iter().flatten().all(cached))
     }
 
     /// The bytes of a file; readers of one block share its fetch.
@@ -162,7 +227,23 @@ impl SnapshotFiles {
     }
 
     async fn read_now(&self, file: File) -> Result<Bytes, ContentError> {
-        let recipe = self.recipe(file).ok_or(ContentError::NoFile)?;
+        let lies = self.lies();
+        match self.read_at(&lies, file).await {
+            Err(ContentError::Repository(error @ RepositoryError::Missing { .. })) => {
+                if !self.follow(&lies).await? {
+                    return Err(error.into());
+                }
+                self.read_at(&self.lies(), file).await
+            }
+            read => read,
+        }
+    }
+
+    async fn read_at(&self, lies: &Snapshot, file: File) -> Result<Bytes, ContentError> {
+        let recipe = self.recipe(lies, file).ok_or(ContentError::NoFile)?;
+        if self.snapshot.brings() && !self.is_ready(file) {
+            self.bring(file).await;
+        }
         let mut pieces = [Bytes::new(), Bytes::new(), Bytes::new()];
         for (piece, place) in pieces.iter_mut().zip(recipe.pieces) {
             if let Some(place) = place {
@@ -172,17 +253,57 @@ impl SnapshotFiles {
         Ok(self.cook(file, recipe.merged, pieces)?)
     }
 
-    /// Fetches the blocks of a file that are not in memory; nobody waits for it.
+    /// Fetches the blocks of a file that are not in memory, and from a store that is far away those that a walk needs next; nobody waits for it.
     pub async fn prefetch(&self, file: File) {
-        let Some(recipe) = self.recipe(file) else { return };
+        let Some(recipe) = self.recipe(&self.lies(), file) else { return };
         let blocks = recipe.pieces.into_iter().flatten().map(|place| place.block);
         let fetch = async {
+            self.bring(file).await;
             for block in blocks.collect::<Vec<BlockId>>() {
                 // A failure shows when the file is read.
                 let _ = self.snapshot.block(block).await;
             }
         };
         let _ = tokio::time::timeout(self.options.deadline, fetch).await;
+    }
+
+    /// Has the blocks that a walk needs next brought from a store that is far away: those about the file before this ends, others meanwhile.
+    async fn bring(&self, file: File) {
+        let (with_it, behind_it) = self.ahead_of(file);
+        if !behind_it.is_empty() {
+            let snapshot = self.snapshot.clone();
+            tokio::spawn(async move { snapshot.bring(&behind_it).await });
+        }
+        self.snapshot.bring(&with_it).await;
+    }
+
+    /// Blocks to bring together with those of a file that is needed, and others to bring meanwhile.
+    fn ahead_of(&self, file: File) -> (Vec<BlockId>, Vec<BlockId>) {
+        let nothing = (Vec::new(), Vec::new());
+        let Some(kind) = self.tree.catalog().kind_of(file.row).filter(|_| self.snapshot.brings()) else { return nothing };
+        let mut ahead = self.ahead.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(wanted) = ahead.needed(kind.rows.start, file.row) else { return nothing };
+        let (mut blocks, mut seen, lies) = (Vec::new(), HashSet::new(), self.lies());
+        let (mut end, mut counted) = (wanted.from, 0);
+        for row in wanted.from..kind.rows.end {
+            let Some(recipe) = self.recipe(&lies, File { row, view: file.view }) else { break };
+            // Of each row its first piece counts: the others lie beside it.
+            if recipe.pieces[0].is_some_and(|place| !seen.contains(&place.block)) {
+                if counted == wanted.blocks {
+                    break;
+                }
+                counted += 1;
+            }
+            blocks.extend(recipe.pieces.into_iter().flatten().map(|place| place.block).filter(|block| seen.insert(*block)));
+            end = row + 1;
+        }
+        ahead.bringing(kind.rows.start, wanted.from..end);
+        match (wanted.has_asked, wanted.blocks) {
+            // It is fetched by who needs it.
+            (true, 1) => nothing,
+            (true, _) => (blocks, Vec::new()),
+            (false, _) => (Vec::new(), blocks),
+        }
     }
 
     /// As people know the object, for messages.

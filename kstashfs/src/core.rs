@@ -4,6 +4,7 @@
 //! push wait a moment for a block, which is all that a local one takes.
 
 use std::{
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering},
@@ -11,16 +12,21 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use fuser::{Errno, FileAttr, FileType, INodeNo, ReplyData};
+use bytes::Bytes;
+use fuser::{Errno, FileAttr, FileType, INodeNo};
 use kubestash::repository::RepositoryError;
 use tokio::runtime::Handle;
 
 use crate::{
     content::{ContentError, SnapshotFiles},
     counters::Counters,
-    forest::{Forest, join, split},
+    forest::{Forest, HISTORY, join, split},
+    history::HistoryFiles,
+    permissions::Permissions,
     pusher::{InFlight, Pusher, Wait},
-    tree::{File, Node, ROOT, TOP},
+    status::{Status, UnreadableFile},
+    top::TopEntry,
+    tree::{File, Node, ROOT},
 };
 
 /// Snapshots never change.
@@ -34,27 +40,17 @@ const MOMENT: Duration = Duration::from_millis(5);
 /// Directories listed in a row without a file being read, after which their files are no longer fetched ahead: it is `find` or `ls`.
 const LISTINGS_ONLY: u32 = 4;
 
-/// Inode of the directory `snapshots` of a mount of all.
-const SNAPSHOTS: u64 = 2;
-/// The link `latest` to a snapshot has inode 0 of that snapshot's tree, so that a link's target never changes.
-const LATEST: u64 = 0;
-
 /// What the adapter works on.
 pub(crate) struct Core {
     pub(crate) forest: Forest,
+    pub(crate) history: HistoryFiles,
     pub(crate) counters: Arc<Counters>,
     pub(crate) runtime: Handle,
     pub(crate) pusher: Arc<Pusher>,
-    pub(crate) owner: (u32, u32),
+    pub(crate) permissions: Permissions,
+    pub(crate) status: Status,
     /// Directories listed since the last read of a file.
     pub(crate) listings: AtomicU32,
-}
-
-/// A directory above the snapshots: it may change.
-#[derive(Clone, Copy)]
-enum Top {
-    Root,
-    Snapshots,
 }
 
 /// A name that was found, and how long the kernel may keep name and attributes.
@@ -81,8 +77,14 @@ pub(crate) trait Listing: Send + 'static {
     fn fail(self, errno: Errno);
 }
 
+/// A reply of bytes.
+pub(crate) trait DataReply: Send + 'static {
+    fn bytes(self, bytes: &[u8]);
+    fn fail(self, errno: Errno);
+}
+
 /// Every error as an errno. Damage and failures of the store are I/O errors of the file that they hit.
-fn errno(error: &ContentError) -> Errno {
+pub(crate) fn errno(error: &ContentError) -> Errno {
     match error {
         ContentError::NoFile => Errno::ENOENT,
         ContentError::Deadline(_) => Errno::EIO,
@@ -100,6 +102,7 @@ fn errno(error: &ContentError) -> Errno {
             | RepositoryError::OutOfOrder { .. }
             | RepositoryError::Object { .. }
             | RepositoryError::LastKey { .. }
+            | RepositoryError::KeysChanged { .. }
             | RepositoryError::PruneBlocked { .. }
             | RepositoryError::Locked { .. }
             | RepositoryError::Overtaken { .. }
@@ -109,7 +112,7 @@ fn errno(error: &ContentError) -> Errno {
 }
 
 /// An error with its causes, on one line.
-fn explain(error: &dyn std::error::Error) -> String {
+pub(crate) fn explain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
@@ -121,7 +124,15 @@ fn explain(error: &dyn std::error::Error) -> String {
 }
 
 impl Core {
-    fn attr(&self, inode: u64, kind: FileType, size: u64, (perm, nlink): (u16, u32), time: SystemTime) -> FileAttr {
+    /// For readers in this process: there is no kernel that anything could be pushed to.
+    pub(crate) fn unmounted(forest: Forest, permissions: Permissions, runtime: Handle) -> Self {
+        let counters = Arc::new(Counters::default());
+        let status = Status::new(PathBuf::new(), forest.repository().place().to_owned());
+        let pusher = Pusher::new(Arc::clone(&counters), false, 1);
+        Self { forest, history: HistoryFiles::default(), counters, runtime, pusher, permissions, status, listings: AtomicU32::new(0) }
+    }
+
+    pub(crate) fn attr(&self, inode: u64, kind: FileType, size: u64, (perm, nlink): (u16, u32), time: SystemTime) -> FileAttr {
         FileAttr {
             ino: INodeNo(inode),
             size,
@@ -133,16 +144,16 @@ impl Core {
             kind,
             perm,
             nlink,
-            uid: self.owner.0,
-            gid: self.owner.1,
+            uid: self.permissions.uid,
+            gid: self.permissions.gid,
             rdev: 0,
             blksize: 4096,
             flags: 0,
         }
     }
 
-    fn directory(&self, inode: u64, subdirectories: u32, time: SystemTime) -> FileAttr {
-        self.attr(inode, FileType::Directory, 4096, (0o555, 2 + subdirectories), time)
+    pub(crate) fn directory(&self, inode: u64, subdirectories: u32, time: SystemTime) -> FileAttr {
+        self.attr(inode, FileType::Directory, 4096, (self.permissions.directory(), 2 + subdirectories), time)
     }
 
     fn node(&self, number: u64, files: &SnapshotFiles, node: Node) -> Option<FileAttr> {
@@ -150,9 +161,12 @@ impl Core {
         Some(match node {
             Node::Directory(inode) => self.directory(join(number, inode), files.tree.subdirectories(inode), time),
             Node::File(file) => {
-                let (size, sensitive) = files.size(file)?;
-                let perm = if sensitive { 0o400 } else { 0o444 };
-                self.attr(join(number, files.tree.inode(file)), FileType::RegularFile, size, (perm, 1), time)
+                let (size, shows_secrets) = files.size(file)?;
+                self.attr(join(number, files.tree.inode(file)), FileType::RegularFile, size, (self.permissions.file(shows_secrets), 1), time)
+            }
+            Node::Text(at) => {
+                let size = files.tree.text(at)?.len() as u64;
+                self.attr(join(number, files.tree.text_inode(at)), FileType::RegularFile, size, (self.permissions.file(false), 1), time)
             }
         })
     }
@@ -163,56 +177,8 @@ impl Core {
         Found { attr, name_ttl: FOREVER, attr_ttl: FOREVER }
     }
 
-    fn top(&self, inode: u64) -> Option<Top> {
-        match inode {
-            ROOT if self.forest.is_all() => Some(Top::Root),
-            SNAPSHOTS if self.forest.is_all() => Some(Top::Snapshots),
-            _ => None,
-        }
-    }
-
-    fn top_attr(&self, top: Top) -> FileAttr {
-        match top {
-            Top::Root => self.directory(ROOT, 1, self.forest.changed()),
-            Top::Snapshots => self.directory(SNAPSHOTS, u32::try_from(self.forest.listed().len()).unwrap_or(u32::MAX - 2), self.forest.changed()),
-        }
-    }
-
-    /// The top of a snapshot, which need not be loaded for that.
-    fn snapshot_attr(&self, number: u64) -> Option<FileAttr> {
-        let slot = self.forest.slot(number)?;
-        Some(self.directory(join(number, ROOT), TOP.len() as u32, slot.root.time.into()))
-    }
-
-    fn link_attr(&self, number: u64) -> Option<FileAttr> {
-        let (slot, target) = (self.forest.slot(number)?, self.link(join(number, LATEST))?);
-        Some(self.attr(join(number, LATEST), FileType::Symlink, target.len() as u64, (0o777, 1), slot.root.time.into()))
-    }
-
-    /// Target of a link.
-    pub(crate) fn link(&self, inode: u64) -> Option<String> {
-        match split(inode) {
-            (number, LATEST) if self.forest.is_all() => Some(format!("snapshots/{}", self.forest.slot(number)?.name)),
-            _ => None,
-        }
-    }
-
-    /// Entries of a directory above the snapshots: a number that stays with each, name, attributes.
-    fn top_entries(&self, top: Top) -> Vec<(u64, String, FileAttr)> {
-        match top {
-            Top::Root => {
-                let latest = self.forest.latest().and_then(|(number, _)| Some((2, "latest".to_owned(), self.link_attr(number)?)));
-                [(1, "snapshots".to_owned(), self.top_attr(Top::Snapshots))].into_iter().chain(latest).collect()
-            }
-            Top::Snapshots => {
-                let listed = self.forest.listed().into_iter();
-                listed.filter_map(|(number, slot)| Some((number, slot.name.clone(), self.snapshot_attr(number)?))).collect()
-            }
-        }
-    }
-
     /// Runs `work` behind a look for other snapshots, when it is time for one.
-    fn looked<R: Send + 'static>(self: &Arc<Self>, reply: R, work: impl FnOnce(&Self, R) + Send + 'static) {
+    pub(crate) fn looked<R: Send + 'static>(self: &Arc<Self>, reply: R, work: impl FnOnce(&Arc<Self>, R) + Send + 'static) {
         if !self.forest.shall_look() {
             return work(self, reply);
         }
@@ -240,11 +206,17 @@ impl Core {
         let core = Arc::clone(self);
         self.runtime.spawn(async move {
             match core.forest.load(number).await {
-                Ok(files) => work(&core, Ok(&files), reply),
+                Ok(files) => {
+                    core.status.readable(join(number, ROOT));
+                    work(&core, Ok(&files), reply);
+                }
                 Err(error) => {
                     Counters::add(&core.counters.errors);
                     let name = core.forest.slot(number).map_or_else(|| number.to_string(), |slot| slot.name.clone());
                     tracing::error!("cannot open snapshot {name}: {}", explain(&error));
+                    if let Some(damaged) = UnreadableFile::of(&error, &name, None) {
+                        core.status.damaged(join(number, ROOT), damaged);
+                    }
                     work(&core, Err(errno(&error)), reply);
                 }
             }
@@ -259,17 +231,19 @@ impl Core {
         reply: R,
         answer: impl FnOnce(R, Result<Found, Errno>) + Send + 'static,
     ) {
+        if let Some(found) = self.status_lookup(parent, &name) {
+            return answer(reply, found);
+        }
         if let Some(top) = self.top(parent) {
             return self.looked(reply, move |core, reply| {
-                let found = core.top_entries(top).into_iter().find(|(_, own, _)| *own == name);
-                let found = found.map(|(_, _, attr)| {
-                    let attr_ttl = if core.top(attr.ino.0).is_some() { SHORT } else { FOREVER };
-                    Found { attr, name_ttl: SHORT, attr_ttl }
-                });
-                answer(reply, found.ok_or(Errno::ENOENT));
+                let found = core.top_entries(top).into_iter().find(|entry| entry.name == name);
+                answer(reply, found.map(|entry| core.found_above(entry.attr)).ok_or(Errno::ENOENT));
             });
         }
         let (number, own) = split(parent);
+        if number == HISTORY {
+            return self.with_history(reply, move |core, ready, reply| answer(reply, ready.and_then(|()| core.history_lookup(own, &name))));
+        }
         self.with_files(number, reply, move |core, files, reply| {
             let found = files.map(|files| {
                 let attr = files.tree.lookup(own, &name).and_then(|node| core.node(number, files, node));
@@ -286,16 +260,17 @@ impl Core {
         reply: R,
         answer: impl FnOnce(R, Result<(FileAttr, Duration), Errno>) + Send + 'static,
     ) {
+        if let Some(attr) = self.status_stat(inode) {
+            return answer(reply, attr.map(|attr| (attr, FOREVER)));
+        }
         if let Some(top) = self.top(inode) {
             return self.looked(reply, move |core, reply| answer(reply, Ok((core.top_attr(top), SHORT))));
         }
         let (number, own) = split(inode);
-        let known = match own {
-            LATEST => Some(self.link_attr(number)),
-            ROOT => Some(self.snapshot_attr(number)),
-            _ => None,
-        };
-        if let Some(attr) = known {
+        if number == HISTORY {
+            return self.with_history(reply, move |core, ready, reply| answer(reply, ready.and_then(|()| core.history_stat(own))));
+        }
+        if let Some(attr) = self.attr_without_tree(number, own) {
             return answer(reply, attr.map(|attr| (attr, FOREVER)).ok_or(Errno::ENOENT));
         }
         self.with_files(number, reply, move |core, files, reply| {
@@ -306,12 +281,12 @@ impl Core {
 
     /// Fills a directory reply from a place on. Places 1 and 2 are behind `.` and `..`.
     pub(crate) fn list<L: Listing>(self: &Arc<Self>, inode: u64, from: u64, listing: L) {
+        let Some(listing) = self.status_list(inode, from, listing) else { return };
         if let Some(top) = self.top(inode) {
-            let work = move |core: &Self, mut listing: L| {
-                if add_dots(from, [core.top_attr(top), core.top_attr(Top::Root)], SHORT, &mut listing) {
-                    let entries = core.top_entries(top).into_iter().filter(|(at, ..)| at + 2 > from);
-                    for (at, name, attr) in entries {
-                        if !listing.add(&Entry { next: at + 2, name: &name, attr, ttl: SHORT }) {
+            let work = move |core: &Arc<Self>, mut listing: L| {
+                if add_dots(from, [core.top_attr(top), core.top_attr(top.parent())], SHORT, &mut listing) {
+                    for TopEntry { place, name, attr } in core.top_entries(top).into_iter().filter(|entry| entry.place + 2 > from) {
+                        if !listing.add(&Entry { next: place + 2, name: &name, attr, ttl: SHORT }) {
                             break;
                         }
                     }
@@ -322,6 +297,12 @@ impl Core {
             return if from == 0 { self.looked(listing, work) } else { work(self, listing) };
         }
         let (number, own) = split(inode);
+        if number == HISTORY {
+            return self.with_history(listing, move |core, ready, listing| match ready {
+                Ok(()) => core.history_list(own, from, listing),
+                Err(errno) => listing.fail(errno),
+            });
+        }
         self.with_files(number, listing, move |core, files, mut listing| {
             let files = match files {
                 Ok(files) => files,
@@ -330,7 +311,7 @@ impl Core {
             if from == 0 {
                 core.prefetch_directory(files, own);
             }
-            let parent = if own == ROOT && core.forest.is_all() { SNAPSHOTS } else { join(number, files.tree.parent(own)) };
+            let parent = if own == ROOT && core.forest.is_all() { core.above(number) } else { join(number, files.tree.parent(own)) };
             let time = files.snapshot.root().time.into();
             if add_dots(from, [core.directory(inode, 0, time), core.directory(parent, 0, time)], FOREVER, &mut listing) {
                 files.tree.list(own, from.saturating_sub(2), &mut |at, name, node| {
@@ -364,8 +345,17 @@ impl Core {
     }
 
     /// Answers a read of a file.
-    pub(crate) fn read(self: &Arc<Self>, inode: u64, range: (u64, u32), reply: ReplyData) {
+    pub(crate) fn read<R: DataReply>(self: &Arc<Self>, inode: u64, range: (u64, u32), reply: R) {
+        if let Some(text) = self.status_text(inode) {
+            return match text {
+                Ok(text) => reply.bytes(part(&text, range)),
+                Err(errno) => reply.fail(errno),
+            };
+        }
         let (number, own) = split(inode);
+        if number == HISTORY {
+            return self.history_read(own, range, reply);
+        }
         let in_flight = self.pusher.begin(inode);
         self.listings.store(0, Ordering::Relaxed);
         // Only here, on an event loop, may be pushed: a thread of the fetch pool that waits for a page could be the one to fetch it.
@@ -379,11 +369,11 @@ impl Core {
                 bytes = files.ready(file);
             }
             match (bytes, push) {
-                (Some(bytes), None) => return reply.data(part(&bytes, range)),
+                (Some(bytes), None) => return reply.bytes(part(&bytes, range)),
                 (Some(bytes), Some(mut push)) => {
                     let fetch = |file, wait| self.fetch_ahead(&files, file, wait);
                     push.begin(&fetch);
-                    reply.data(part(&bytes, range));
+                    reply.bytes(part(&bytes, range));
                     drop(in_flight);
                     return push.finish(&fetch);
                 }
@@ -392,34 +382,87 @@ impl Core {
         }
         self.with_files(number, reply, move |core, files, reply| match files.map(|files| (files, files.tree.node(own))) {
             Ok((files, Some(Node::File(file)))) => {
-                core.runtime.spawn(Arc::clone(core).fetch(Arc::clone(files), file, range, in_flight, reply));
+                core.runtime.spawn(Arc::clone(core).fetch(Arc::clone(files), (inode, file), range, in_flight, reply));
             }
-            Ok((_, Some(Node::Directory(_)))) => reply.error(Errno::EISDIR),
-            Ok((_, None)) => reply.error(Errno::ENOENT),
-            Err(errno) => reply.error(errno),
+            Ok((files, Some(Node::Text(at)))) => reply.bytes(files.tree.text(at).map_or(&[][..], |text| part(text, range))),
+            Ok((_, Some(Node::Directory(_)))) => reply.fail(Errno::EISDIR),
+            Ok((_, None)) => reply.fail(Errno::ENOENT),
+            Err(errno) => reply.fail(errno),
         });
     }
 
-    async fn fetch(self: Arc<Self>, files: Arc<SnapshotFiles>, file: File, range: (u64, u32), in_flight: InFlight, reply: ReplyData) {
-        match files.read(file).await {
-            Ok(bytes) => reply.data(part(&bytes, range)),
+    async fn fetch<R: DataReply>(
+        self: Arc<Self>,
+        files: Arc<SnapshotFiles>,
+        (inode, file): (u64, File),
+        range: (u64, u32),
+        in_flight: InFlight,
+        reply: R,
+    ) {
+        match self.read_file(&files, inode, file).await {
+            Ok(bytes) => reply.bytes(part(&bytes, range)),
             Err(error) => {
-                Counters::add(&self.counters.errors);
                 tracing::error!("cannot read {} of snapshot {}: {}", files.name(file), files.snapshot.root().name, explain(&error));
-                reply.error(errno(&error));
+                reply.fail(errno(&error));
             }
         }
         drop(in_flight);
     }
+
+    /// Reads a file, and notes whether that works.
+    async fn read_file(&self, files: &SnapshotFiles, inode: u64, file: File) -> Result<Bytes, ContentError> {
+        let read = files.read(file).await;
+        match &read {
+            Ok(_) => self.status.readable(inode),
+            Err(error) => {
+                Counters::add(&self.counters.errors);
+                let path = files.tree.catalog().row(file.row).map(|row| row.id().mount_path());
+                if let Some(damaged) = UnreadableFile::of(error, &files.snapshot.root().name, path) {
+                    self.status.damaged(inode, damaged);
+                }
+            }
+        }
+        read
+    }
+
+    /// A file whose text is in memory and belongs to no object.
+    pub(crate) fn text(&self, inode: u64) -> Option<Bytes> {
+        if let Some(text) = self.status_text(inode) {
+            return text.ok();
+        }
+        let (number, own) = split(inode);
+        let files = self.forest.loaded(number)?;
+        match files.tree.node(own)? {
+            Node::Text(at) => files.tree.text(at).cloned(),
+            Node::Directory(_) | Node::File(_) => None,
+        }
+    }
+
+    /// The bytes of a file, for readers in this process.
+    pub(crate) async fn bytes(&self, inode: u64) -> Result<Bytes, ContentError> {
+        let (number, own) = split(inode);
+        if number == HISTORY {
+            return self.history_bytes(own).await;
+        }
+        if let Some(text) = self.status_text(inode) {
+            return text.map_err(|_| ContentError::NoFile);
+        }
+        let files = self.forest.load(number).await?;
+        match files.tree.node(own) {
+            Some(Node::File(file)) => self.read_file(&files, inode, file).await,
+            Some(Node::Text(_)) => self.text(inode).ok_or(ContentError::NoFile),
+            Some(Node::Directory(_)) | None => Err(ContentError::NoFile),
+        }
+    }
 }
 
 /// `.` and `..`, of which the kernel takes no more than name, inode and type. False when there was no room for them.
-fn add_dots(from: u64, [own, parent]: [FileAttr; 2], ttl: Duration, listing: &mut impl Listing) -> bool {
+pub(crate) fn add_dots(from: u64, [own, parent]: [FileAttr; 2], ttl: Duration, listing: &mut impl Listing) -> bool {
     let dots = [Entry { next: 1, name: ".", attr: own, ttl }, Entry { next: 2, name: "..", attr: parent, ttl }];
     dots.iter().filter(|entry| entry.next > from).all(|entry| listing.add(entry))
 }
 
-fn part(bytes: &[u8], (offset, size): (u64, u32)) -> &[u8] {
+pub(crate) fn part(bytes: &[u8], (offset, size): (u64, u32)) -> &[u8] {
     let start = usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
     let end = start.saturating_add(size as usize).min(bytes.len());
     bytes.get(start..end).unwrap_or_default()

@@ -33,11 +33,14 @@ pub fn is_background() -> bool {
     std::env::var_os(MARK).is_some()
 }
 
-/// Where the copy in the background writes what it has to say once it is ready.
+/// Where the copy in the background writes what it has to say once it is ready. systemd gives root's mounts no home.
 pub fn log_file(place: &Path) -> PathBuf {
+    // SAFETY: no arguments, cannot fail.
+    let root = unsafe { libc::geteuid() } == 0;
     let state = std::env::var_os("XDG_STATE_HOME")
         .map(PathBuf::from)
-        .or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".local/state")));
+        .or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".local/state")))
+        .or_else(|| root.then(|| PathBuf::from("/var/log")));
     let name: String = place.to_string_lossy().chars().map(|c| if c.is_ascii_alphanumeric() || "-._".contains(c) { c } else { '_' }).collect();
     state.unwrap_or_else(std::env::temp_dir).join("kubestash/mounts").join(format!("{}.log", name.trim_matches('_')))
 }
@@ -48,7 +51,12 @@ pub fn log_file(place: &Path) -> PathBuf {
 /// When it cannot be started, or was killed before it could say anything.
 pub fn run_in_background() -> io::Result<Started> {
     let mut command = Command::new(std::env::current_exe()?);
-    command.args(std::env::args_os().skip(1)).env(MARK, "1").stdin(Stdio::null()).stdout(Stdio::piped());
+    let mut words = std::env::args_os();
+    // By the name it was called: as `mount.fuse.kstashfs` it reads its words as mount(8) writes them.
+    if let Some(name) = words.next() {
+        command.arg0(name);
+    }
+    command.args(words).env(MARK, "1").stdin(Stdio::null()).stdout(Stdio::piped());
     // SAFETY: both calls are safe between fork and exec. `setsid` fails only for a group leader, which a new child is not. What the caller
     // left open beyond the standard streams, such as a lock or a pipe, is not ours to keep; where the kernel lacks the call, it stays open.
     unsafe {

@@ -9,7 +9,7 @@ use fuser::{
 };
 
 use crate::{
-    core::{Core, Entry, Listing},
+    core::{Core, DataReply, Entry, Listing},
     counters::Counters,
 };
 
@@ -54,6 +54,16 @@ impl Listing for ReplyDirectoryPlus {
     }
 }
 
+impl DataReply for ReplyData {
+    fn bytes(self, bytes: &[u8]) {
+        self.data(bytes);
+    }
+
+    fn fail(self, errno: Errno) {
+        self.error(errno);
+    }
+}
+
 impl Filesystem for Kernel {
     fn init(&mut self, _request: &Request, config: &mut KernelConfig) -> std::io::Result<()> {
         let offered = config.capabilities();
@@ -85,6 +95,10 @@ impl Filesystem for Kernel {
             Ok(found) => reply.entry_with_ttls(&found.attr_ttl, &found.name_ttl, &found.attr, Generation(0)),
             Err(errno) => reply.error(errno),
         });
+    }
+
+    fn forget(&self, _request: &Request, inode: INodeNo, _lookups: u64) {
+        self.core.status.forget(inode.0);
     }
 
     fn getattr(&self, _request: &Request, inode: INodeNo, _handle: Option<FileHandle>, reply: ReplyAttr) {

@@ -15,9 +15,12 @@ use crate::{
     core::Core,
     counters::Counters,
     forest::Forest,
+    history::HistoryFiles,
     kernel::Kernel,
+    permissions::{PermissionArgs, Permissions},
     place::{self, SOURCE, State, fusermount, unmount},
     pusher::Pusher,
+    status::Status,
 };
 
 const DEVICE: &str = "/dev/fuse";
@@ -35,11 +38,16 @@ pub struct MountOptions {
     pub threads: usize,
     /// What `mount` shows as the source.
     pub source: String,
+    /// Owner and modes of what is shown.
+    pub permissions: PermissionArgs,
+    /// Labels of SELinux, as in `context=system_u:object_r:tmp_t:s0`, for the kernel.
+    pub labels: Vec<String>,
 }
 
 impl Default for MountOptions {
     fn default() -> Self {
-        Self { allow_other: false, push: true, threads: 3, source: "kubestash".to_owned() }
+        let (permissions, labels) = (PermissionArgs::default(), Vec::new());
+        Self { allow_other: false, push: true, threads: 3, source: "kubestash".to_owned(), permissions, labels }
     }
 }
 
@@ -85,6 +93,9 @@ impl MountError {
             Self::Refused { source, .. } if source.to_string().contains("user_allow_other") => {
                 "root can allow --allow-other by a line `user_allow_other` in /etc/fuse.conf"
             }
+            Self::Refused { source, .. } if source.to_string().contains("context=") => {
+                "labels need a kernel with SELinux whose policy knows them, and root: fusermount3 takes none"
+            }
             Self::Place { .. } | Self::Refused { .. } => return None,
         };
         Some(hint.to_owned())
@@ -115,14 +126,14 @@ pub fn mount(forest: Forest, place: &Path, options: &MountOptions, runtime: Hand
     check(place)?;
     let counters = Arc::new(Counters::default());
     let threads = options.threads.max(1);
-    // SAFETY: these calls have no arguments and cannot fail.
-    let owner = unsafe { (libc::geteuid(), libc::getegid()) };
     let core = Arc::new(Core {
         forest,
+        history: HistoryFiles::default(),
         counters: Arc::clone(&counters),
         runtime,
         pusher: Pusher::new(Arc::clone(&counters), options.push, threads),
-        owner,
+        permissions: Permissions::of(&options.permissions),
+        status: Status::new(place.to_owned(), options.source.clone()),
         listings: AtomicU32::new(0),
     });
     let mut config = Config::default();
@@ -137,6 +148,7 @@ pub fn mount(forest: Forest, place: &Path, options: &MountOptions, runtime: Hand
         MountOption::NoAtime,
         MountOption::DefaultPermissions,
     ];
+    config.mount_options.extend(options.labels.iter().cloned().map(MountOption::CUSTOM));
     config.acl = if options.allow_other { SessionACL::All } else { SessionACL::Owner };
     config.n_threads = Some(threads);
     config.clone_fd = true;

@@ -63,7 +63,7 @@ fn resolved(place: &Path) -> PathBuf {
 }
 
 /// Blanks and the like are written in octal.
-fn unescaped(field: &str) -> Vec<u8> {
+pub(crate) fn unescaped(field: &str) -> Vec<u8> {
     let mut out = Vec::new();
     let mut rest = field.as_bytes();
     while let Some((&byte, tail)) = rest.split_first() {
@@ -105,14 +105,19 @@ pub fn state(place: &Path) -> State {
     std::thread::spawn(move || sender.send(totals(&place)));
     match receiver.recv_timeout(PATIENCE) {
         Ok(Ok(())) => State::Alive,
-        Ok(Err(error)) if matches!(error.raw_os_error(), Some(libc::ENOTCONN | libc::ECONNABORTED)) => State::Dead,
+        Ok(Err(error)) if is_dead(&error) => State::Dead,
         // Another user's mount says only that we may not look.
         Ok(Err(_)) => State::Alive,
         Err(_) => State::Silent,
     }
 }
 
-fn totals(place: &Path) -> io::Result<()> {
+/// What the kernel says of a mount whose process has ended.
+pub(crate) fn is_dead(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::ENOTCONN | libc::ECONNABORTED))
+}
+
+pub(crate) fn totals(place: &Path) -> io::Result<()> {
     let path = CString::new(place.as_os_str().as_bytes())?;
     // SAFETY: all-zero is a valid value of this struct of numbers.
     let mut totals: libc::statfs = unsafe { std::mem::zeroed() };

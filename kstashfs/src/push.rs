@@ -14,6 +14,9 @@ pub const LARGEST_BYTES: usize = 2 << 20;
 /// Files that are pushed before the read is answered, while the reader waits. A grep goes through a file about as fast as one is pushed, so
 /// it overtakes some pushes all the same; 1 and 16 instead measured no better, and all of them at once a quarter slower.
 pub const HEAD_START: u32 = 4;
+/// Files that are pushed for a reader that has overtaken a push, all of them before its answer: on a busy machine the pushing thread may wait
+/// for a core for as long as a reader takes for a hundred files.
+pub const CATCH_UP: u32 = 32;
 const FIRST_WINDOW: u32 = 4;
 /// A reader may leave out this many files and still be walking.
 const LARGEST_GAP: u32 = 4;

@@ -6,7 +6,7 @@
 //!   while it stores;
 //! - no lock of ours is held meanwhile;
 //! - always one event loop stays free to answer;
-//! - one loop pushes for a directory at a time: a read in its way makes it go on behind that;
+//! - one loop pushes for a directory at a time: a read in its way makes it go on behind that, and gets some files pushed by its own loop;
 //! - when a store takes long all the same, pushing ends for this mount.
 //!
 //! Most of a push comes behind the answer, while the reader works on another core on what was pushed before it.
@@ -26,7 +26,7 @@ use crate::{
     content::{Recent, SnapshotFiles},
     counters::Counters,
     forest::join,
-    push::{HEAD_START, LARGEST_BYTES, Policy},
+    push::{CATCH_UP, HEAD_START, LARGEST_BYTES, Policy},
     tree::{File, View},
 };
 
@@ -137,21 +137,23 @@ impl Pusher {
             (policy.asked(directory, file.row, &run), policy.goes_on())
         };
         let first = file.row.saturating_add(1);
-        let next = {
+        let (next, turn) = {
             let mut under_way = self.under_way();
             if let Some((_, next)) = under_way.iter().find(|(other, _)| *other == directory) {
                 // The reader was faster than the push, which shall not work behind it.
-                next.fetch_max(first, Ordering::Relaxed);
+                if next.fetch_max(first, Ordering::Relaxed) >= first {
+                    return None;
+                }
+                (Arc::clone(next), None)
+            } else if window == 0 {
                 return None;
+            } else {
+                let next = Arc::new(AtomicU32::new(first));
+                under_way.push((directory, Arc::clone(&next)));
+                (next, Some(Turn { pusher: self, directory }))
             }
-            if window == 0 {
-                return None;
-            }
-            let next = Arc::new(AtomicU32::new(first));
-            under_way.push((directory, Arc::clone(&next)));
-            next
         };
-        let turn = Turn { pusher: self, directory };
+        let (window, head_start) = if turn.is_some() { (window, HEAD_START) } else { (CATCH_UP, CATCH_UP) };
         let permit = self.permit()?;
         Some(Push {
             pusher: self,
@@ -163,6 +165,7 @@ impl Pusher {
             rows: first..first.saturating_add(window).min(run.end),
             run,
             next,
+            head_start,
             goes_on,
             bytes: 0,
             recent: Recent::default(),
@@ -184,7 +187,7 @@ impl Pusher {
     }
 }
 
-/// The only push of a directory, given back when dropped.
+/// The place of a directory's first push, given back when dropped.
 struct Turn<'a> {
     pusher: &'a Pusher,
     directory: u64,
@@ -208,13 +211,16 @@ pub(crate) struct Push<'a> {
     run: Range<u32>,
     /// Those to push.
     rows: Range<u32>,
-    /// The row that comes next; readers move it.
+    /// The row that comes next; readers move it, and so does another push for the same directory.
     next: Arc<AtomicU32>,
+    /// How many of the rows come before the answer.
+    head_start: u32,
     /// Whether the directory behind this one will be read, too.
     goes_on: bool,
     bytes: usize,
     recent: Recent,
-    _turn: Turn<'a>,
+    /// Nothing in a push beside another one, for a reader that has overtaken that.
+    _turn: Option<Turn<'a>>,
     _permit: Permit<'a>,
 }
 
@@ -237,7 +243,7 @@ impl Push<'_> {
 
     /// Pushes the files that must be there before the answer.
     pub(crate) fn begin(&mut self, fetch: &impl Fn(File, Wait)) {
-        self.go_on_until(self.rows.start.saturating_add(HEAD_START), fetch);
+        self.go_on_until(self.rows.start.saturating_add(self.head_start), fetch);
     }
 
     /// Pushes the others. `fetch` gets files whose blocks are missing, and shall wait a moment for the one that it is told to.
@@ -276,12 +282,15 @@ impl Push<'_> {
                 // While this block is pushed the next one can come.
                 self.wanted().into_iter().for_each(|file| fetch(file, Wait::No));
             }
+            if self.next.compare_exchange(row, row + 1, Ordering::Relaxed, Ordering::Relaxed).is_err() {
+                // A reader or another push was here.
+                continue;
+            }
             self.bytes += bytes.len();
             if self.bytes > LARGEST_BYTES || !self.pusher.store(self.notifier, inode, &bytes) {
                 break;
             }
             pushed += 1;
-            self.next.fetch_max(row + 1, Ordering::Relaxed);
         }
         self.pusher.counters.pushed.fetch_add(pushed, Ordering::Relaxed);
         missing

@@ -5,15 +5,19 @@
 //! cluster/<resource[.group]>/<name>.yaml
 //! resources/<resource[.group]>/{namespaces/<namespace>,cluster}/<name>.yaml        KubeStash's layout: manifest and status
 //! ```
-//! The three directories at the top are there also when nothing is in them. Inodes: 1 is the root, directories follow, then one per row
-//! for the first view and one per row for the second. A directory of files is a range of rows, so files cost no memory beyond the catalog.
+//! The three directories at the top are there also when nothing is in them. A tree of changes has the first two, and texts of its own beside
+//! them. Inodes: 1 is the root, directories follow, then one per row for the first view and one per row for the second, then texts. A
+//! directory of files is a range of rows, so files cost no memory beyond the catalog.
 
 use std::{collections::BTreeMap, ops::Range, sync::Arc};
 
+use bytes::Bytes;
 use kubestash::{
-    object::{directory_name, file_name, push_file_name, shortened_head},
+    object::{directory_name, push_file_name},
     repository::Catalog,
 };
+
+use crate::names::find_file;
 
 /// The root's inode within a tree.
 pub const ROOT: u64 = 1;
@@ -45,11 +49,14 @@ pub enum Node {
     Directory(u64),
     /// A file.
     File(File),
+    /// A text that no object has: its place among those of the tree.
+    Text(usize),
 }
 
 #[derive(Debug)]
 enum Children {
-    Directories(Vec<(String, u64)>),
+    /// Directories, and texts, by name.
+    Named(Vec<(String, u64)>),
     Files(Range<u32>, View),
 }
 
@@ -65,6 +72,8 @@ pub struct Tree {
     catalog: Arc<Catalog>,
     directories: Vec<Directory>,
     runs: Vec<Run>,
+    views: &'static [View],
+    texts: Vec<Bytes>,
 }
 
 /// Rows of one kind and namespace: what one directory of files holds, in each of the views.
@@ -89,10 +98,19 @@ impl Draft {
 }
 
 impl Tree {
-    /// Lays a catalog out.
+    /// Lays a catalog out, in both views.
     pub fn new(catalog: Arc<Catalog>) -> Self {
+        Self::laid_out(catalog, &[View::Manifest, View::WithStatus], Vec::new())
+    }
+
+    /// The manifests alone, and texts beside `cluster/` and `namespaces/`.
+    pub fn of_changes(catalog: Arc<Catalog>, texts: Vec<(&'static str, String)>) -> Self {
+        Self::laid_out(catalog, &[View::Manifest], texts)
+    }
+
+    fn laid_out(catalog: Arc<Catalog>, views: &'static [View], texts: Vec<(&'static str, String)>) -> Self {
         let mut draft = Draft::default();
-        for name in TOP {
+        for name in TOP.into_iter().take(1 + views.len()) {
             draft.at(&[name]);
         }
         let mut runs = Vec::new();
@@ -107,20 +125,23 @@ impl Tree {
                     end += 1;
                 }
                 let run = start..end;
-                if let Some(namespace) = namespace {
-                    let namespace = directory_name(namespace);
-                    draft.at(&["namespaces", &namespace, &name]).files = Some((run.clone(), View::Manifest));
-                    draft.at(&["resources", &name, "namespaces", &namespace]).files = Some((run.clone(), View::WithStatus));
-                } else {
-                    draft.at(&["cluster", &name]).files = Some((run.clone(), View::Manifest));
-                    draft.at(&["resources", &name, "cluster"]).files = Some((run.clone(), View::WithStatus));
+                let namespace = namespace.map(directory_name);
+                for &view in views {
+                    let directory = match (view, &namespace) {
+                        (View::Manifest, Some(namespace)) => draft.at(&["namespaces", namespace, &name]),
+                        (View::Manifest, None) => draft.at(&["cluster", &name]),
+                        (View::WithStatus, Some(namespace)) => draft.at(&["resources", &name, "namespaces", namespace]),
+                        (View::WithStatus, None) => draft.at(&["resources", &name, "cluster"]),
+                    };
+                    directory.files = Some((run.clone(), view));
                 }
                 runs.push(Run { rows: run, directories: [ROOT; 2] });
                 start = end;
             }
         }
-        let mut tree = Self { catalog, directories: Vec::new(), runs };
+        let mut tree = Self { catalog, directories: Vec::new(), runs, views, texts: Vec::new() };
         tree.settle(draft, ROOT);
+        tree.add_texts(texts);
         for (directory, inode) in tree.directories.iter().zip(ROOT..) {
             if let Children::Files(rows, view) = &directory.children {
                 let at = tree.runs.partition_point(|run| run.rows.end <= rows.start);
@@ -135,15 +156,24 @@ impl Tree {
     /// Gives a draft and all below it their inodes.
     fn settle(&mut self, draft: Draft, parent: u64) -> u64 {
         let inode = self.directories.len() as u64 + ROOT;
-        let children = draft.files.map_or_else(|| Children::Directories(Vec::new()), |(rows, view)| Children::Files(rows, view));
+        let children = draft.files.map_or_else(|| Children::Named(Vec::new()), |(rows, view)| Children::Files(rows, view));
         self.directories.push(Directory { parent, children });
         let below: Vec<(String, u64)> = draft.directories.into_iter().map(|(name, draft)| (name, self.settle(draft, inode))).collect();
         if !below.is_empty()
             && let Some(directory) = self.directories.get_mut((inode - ROOT) as usize)
         {
-            directory.children = Children::Directories(below);
+            directory.children = Children::Named(below);
         }
         inode
+    }
+
+    fn add_texts(&mut self, texts: Vec<(&'static str, String)>) {
+        let first = self.first_text();
+        if let Some(Directory { children: Children::Named(names), .. }) = self.directories.first_mut() {
+            names.extend((first..).zip(&texts).map(|(inode, (name, _))| ((*name).to_owned(), inode)));
+            names.sort_unstable();
+        }
+        self.texts = texts.into_iter().map(|(_, text)| text.into()).collect();
     }
 
     /// The catalog below.
@@ -153,6 +183,20 @@ impl Tree {
 
     fn first_file(&self) -> u64 {
         ROOT + self.directories.len() as u64
+    }
+
+    fn first_text(&self) -> u64 {
+        self.first_file() + 2 * u64::from(self.catalog.len())
+    }
+
+    /// A text of the tree.
+    pub fn text(&self, at: usize) -> Option<&Bytes> {
+        self.texts.get(at)
+    }
+
+    /// The inode of a text.
+    pub fn text_inode(&self, at: usize) -> u64 {
+        self.first_text() + at as u64
     }
 
     fn directory(&self, inode: u64) -> Option<&Directory> {
@@ -176,38 +220,21 @@ impl Tree {
         let rows = u64::from(self.catalog.len());
         let at = inode.checked_sub(self.first_file())?;
         let (row, view) = if at < rows { (at, View::Manifest) } else { (at - rows, View::WithStatus) };
-        (row < rows).then_some(Node::File(File { row: row as u32, view }))
+        if row < rows {
+            return self.views.contains(&view).then_some(Node::File(File { row: row as u32, view }));
+        }
+        let at = usize::try_from(inode.checked_sub(self.first_text())?).ok()?;
+        (at < self.texts.len()).then_some(Node::Text(at))
     }
 
     /// Looks a name up in a directory.
     pub fn lookup(&self, parent: u64, name: &str) -> Option<Node> {
         match &self.directory(parent)?.children {
-            Children::Directories(below) => {
+            Children::Named(below) => {
                 let at = below.binary_search_by(|(own, _)| own.as_str().cmp(name)).ok()?;
-                below.get(at).map(|(_, inode)| Node::Directory(*inode))
+                self.node(below.get(at)?.1)
             }
-            Children::Files(rows, view) => self.find_file(rows, name).map(|row| Node::File(File { row, view: *view })),
-        }
-    }
-
-    fn find_file(&self, rows: &Range<u32>, file: &str) -> Option<u32> {
-        // Rows of a run are sorted by name.
-        let first_from = |name: &str| {
-            let (mut low, mut high) = (rows.start, rows.end);
-            while low < high {
-                let middle = low + (high - low) / 2;
-                if self.name(middle) < name { low = middle + 1 } else { high = middle }
-            }
-            low
-        };
-        let is = |row: &u32| file_name(self.name(*row)) == file;
-        if file.contains('%') {
-            // Escaped names sort otherwise than their objects; they are next to never seen.
-            return rows.clone().find(is);
-        }
-        match shortened_head(file) {
-            Some(head) => (first_from(head)..rows.end).take_while(|&row| self.name(row).starts_with(head)).find(is),
-            None => Some(first_from(file.strip_suffix(".yaml")?)).filter(|row| rows.contains(row)).filter(is),
+            Children::Files(rows, view) => find_file(rows.clone(), &|row| self.name(row), name).map(|row| Node::File(File { row, view: *view })),
         }
     }
 
@@ -223,23 +250,23 @@ impl Tree {
     /// Number of directories in a directory.
     pub fn subdirectories(&self, directory: u64) -> u32 {
         match self.directory(directory).map(|directory| &directory.children) {
-            Some(Children::Directories(below)) => below.len() as u32,
+            Some(Children::Named(below)) => below.iter().filter(|(_, inode)| *inode < self.first_file()).count() as u32,
             _ => 0,
         }
     }
 
     /// Number of directories and files in all.
     pub fn nodes(&self) -> u64 {
-        self.directories.len() as u64 + 2 * u64::from(self.catalog.len())
+        self.directories.len() as u64 + self.views.len() as u64 * u64::from(self.catalog.len()) + self.texts.len() as u64
     }
 
     /// Entries of a directory from the `from`-th on, in a fixed order, until `add` returns false.
     pub fn list(&self, directory: u64, from: u64, add: &mut dyn FnMut(u64, &str, Node) -> bool) {
         let Some(directory) = self.directory(directory) else { return };
         match &directory.children {
-            Children::Directories(below) => {
-                for (at, (name, inode)) in below.iter().enumerate().skip(from as usize) {
-                    if !add(at as u64, name, Node::Directory(*inode)) {
+            Children::Named(below) => {
+                for (at, (name, inode)) in below.iter().enumerate().skip(usize::try_from(from).unwrap_or(usize::MAX)) {
+                    if self.node(*inode).is_some_and(|node| !add(at as u64, name, node)) {
                         return;
                     }
                 }
@@ -262,7 +289,7 @@ impl Tree {
     pub fn files(&self, directory: u64) -> Option<(Range<u32>, View)> {
         match &self.directory(directory)?.children {
             Children::Files(rows, view) => Some((rows.clone(), *view)),
-            Children::Directories(_) => None,
+            Children::Named(_) => None,
         }
     }
 
