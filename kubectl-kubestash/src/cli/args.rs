@@ -1,10 +1,11 @@
 //! Flags of all commands: kubectl's own, and where the repository is.
 
-use std::{num::NonZeroUsize, path::PathBuf};
+use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
 
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use kubestash::{
+    api::{DurationError, parse_duration},
     cluster::ClusterArgs,
     repository::DiskCache,
     store::{Location, Provider, StoreOptions},
@@ -63,6 +64,9 @@ pub struct GlobalArgs {
     /// PEM file of the authority behind the API server's certificate
     #[arg(long, global = true, value_name = "FILE", help_heading = "Cluster")]
     pub certificate_authority: Option<PathBuf>,
+    /// Longest wait for an answer of the API server, as in 30s or 2m [default: 60s]
+    #[arg(long, global = true, value_name = "TIME", value_parser = request_timeout, help_heading = "Cluster")]
+    pub request_timeout: Option<Duration>,
     /// Verbosity of logs, 0 to 9
     #[arg(short = 'v', long = "v", global = true, value_name = "LEVEL", default_value_t = 0, hide_default_value = true, help_heading = "Output")]
     pub verbosity: u8,
@@ -108,7 +112,18 @@ pub struct GlobalArgs {
     /// Most that is kept there, as in 500M [default: 1G]
     #[arg(long, global = true, env = "KUBESTASH_CACHE_SIZE", value_name = "SIZE", value_parser = parse_size, help_heading = "Repository")]
     pub cache_size: Option<u64>,
+    /// These are of the repository that a copy is made from: its credentials may stand in variables of their own.
+    #[arg(skip)]
+    pub is_source: bool,
 }
+
+/// As kubectl reads it: a number alone counts seconds.
+fn request_timeout(text: &str) -> Result<Duration, DurationError> {
+    text.parse().map(Duration::from_secs).or_else(|_| parse_duration(text))
+}
+
+/// In front of the names of variables that are meant for the source of a copy.
+const FROM: &str = "FROM_";
 
 impl GlobalArgs {
     pub fn cluster_args(&self) -> ClusterArgs {
@@ -125,6 +140,8 @@ impl GlobalArgs {
             token: self.token.clone(),
             insecure_skip_tls_verify: self.insecure_skip_tls_verify,
             certificate_authority: self.certificate_authority.clone(),
+            // For kubectl zero is no deadline at all; here a request without one could hang.
+            request_timeout: self.request_timeout.filter(|limit| !limit.is_zero()),
         }
     }
 
@@ -139,7 +156,7 @@ impl GlobalArgs {
     pub fn store_options(&self, location: &Location) -> anyhow::Result<StoreOptions> {
         let max_connections = self.max_connections;
         let Some(provider) = location.provider() else { return Ok(StoreOptions { max_connections, ..StoreOptions::default() }) };
-        let found = StoreOptions::from_variables(provider, &|name| std::env::var(name).ok());
+        let found = StoreOptions::from_variables(provider, &variables(self.is_source, provider, &|name| std::env::var(name).ok()));
         let mut options = found.with_context(|| format!("cannot use {location}"))?;
         match provider {
             Provider::S3 => {
@@ -159,6 +176,23 @@ impl GlobalArgs {
     }
 }
 
+/// Whether the source of a copy has credentials of its own: `FROM_AWS_ACCESS_KEY_ID` and the like. Nothing that is meant for the target is then
+/// used for it, so that credentials of one account are never sent to the other's store.
+pub fn source_has_credentials(provider: Provider, get: &dyn Fn(&str) -> Option<String>) -> bool {
+    let names: &[&str] = match provider {
+        Provider::S3 => &["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"],
+        Provider::Gcs => &["GOOGLE_SERVICE_ACCOUNT_JSON_KEY", "GOOGLE_APPLICATION_CREDENTIALS"],
+        Provider::Azure => &["AZURE_ACCOUNT_KEY", "AZURE_STORAGE_KEY", "AZURE_STORAGE_ACCOUNT_KEY", "AZURE_STORAGE_SAS_TOKEN", "AZURE_ACCOUNT_SAS"],
+    };
+    names.iter().any(|name| get(&format!("{FROM}{name}")).is_some())
+}
+
+/// Looks variables of a provider up, for the source of a copy or for any other repository.
+fn variables<'a>(is_source: bool, provider: Provider, get: &'a dyn Fn(&str) -> Option<String>) -> impl Fn(&str) -> Option<String> + 'a {
+    let own = is_source && source_has_credentials(provider, get);
+    move |name| if own { get(&format!("{FROM}{name}")) } else { get(name) }
+}
+
 /// `-o`.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct OutputArgs {
@@ -170,6 +204,31 @@ pub struct OutputArgs {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_request_timeout_is_read_as_kubectl_reads_it() {
+        for (text, seconds) in [("5", 5), ("30s", 30), ("2m", 120), ("0", 0)] {
+            assert_eq!(request_timeout(text), Ok(Duration::from_secs(seconds)), "{text}");
+        }
+        assert!(request_timeout("soon").is_err());
+    }
+
+    #[test]
+    fn a_source_has_all_its_credentials_from_one_place() {
+        let get = |name: &str| match name {
+            "AWS_ACCESS_KEY_ID" | "AWS_SECRET_ACCESS_KEY" | "AWS_SESSION_TOKEN" => Some("target".to_owned()),
+            "FROM_AWS_ACCESS_KEY_ID" => Some("source".to_owned()),
+            _ => None,
+        };
+        for (is_source, provider, name, expected) in [
+            (true, Provider::S3, "AWS_ACCESS_KEY_ID", Some("source")),
+            (true, Provider::S3, "AWS_SESSION_TOKEN", None),
+            (false, Provider::S3, "AWS_ACCESS_KEY_ID", Some("target")),
+            (true, Provider::Azure, "AWS_SESSION_TOKEN", Some("target")),
+        ] {
+            assert_eq!(variables(is_source, provider, &get)(name).as_deref(), expected, "{is_source} {provider:?} {name}");
+        }
+    }
 
     #[test]
     fn the_guide_has_every_option_of_stores() {

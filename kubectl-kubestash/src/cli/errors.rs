@@ -1,9 +1,10 @@
 //! One way to show an error: what failed, why, what to do.
 
 use anstyle::{AnsiColor, Style};
-use kubestash::{api::StorageError, repository::RepositoryError, store::StoreError};
+use kubestash::{api::StorageError, repository::RepositoryError, restore::NothingShown, store::StoreError};
 
 use super::exit;
+use crate::resources::is_unserved;
 
 /// An error whose text is complete, with advice of its own.
 #[derive(Debug, thiserror::Error)]
@@ -28,12 +29,12 @@ pub fn print(error: &anyhow::Error) {
 }
 
 fn render(error: &anyhow::Error) -> String {
-    let mut out = format!("{ERROR}error:{ERROR:#} {error}\n");
-    let mut last = error.to_string();
-    for cause in error.chain().skip(1) {
-        let text = cause.to_string();
-        // Wrappers often repeat the words of what they wrap.
-        if !last.contains(&text) {
+    let mut last = text_of(error.as_ref());
+    let mut out = format!("{ERROR}error:{ERROR:#} {last}\n");
+    for (outer, cause) in error.chain().zip(error.chain().skip(1)) {
+        let text = text_of(cause);
+        // Wrappers often repeat the words of what they wrap. An answer of the API server has been told already.
+        if !last.contains(&text) && !matches!(outer.downcast_ref(), Some(kube::Error::Api(_))) {
             out.push_str(&format!("  {CAUSE}cause:{CAUSE:#} {text}\n"));
         }
         last = text;
@@ -44,12 +45,27 @@ fn render(error: &anyhow::Error) -> String {
     out
 }
 
+/// An error's own words; of an answer of the API server its message, without the rest of the status object.
+fn text_of(error: &(dyn std::error::Error + 'static)) -> String {
+    match error.downcast_ref::<kube::Error>() {
+        Some(error) if is_unserved(error) => "the API server of this cluster does not know the operator's kinds".to_owned(),
+        Some(kube::Error::Api(status)) if !status.message.is_empty() => status.message.clone(),
+        _ => error.to_string(),
+    }
+}
+
 fn hint_of(error: &(dyn std::error::Error + 'static)) -> Option<String> {
     if let Some(hinted) = error.downcast_ref::<Hinted>() {
         return Some(hinted.hint.clone());
     }
+    if error.downcast_ref::<kube::Error>().is_some_and(is_unserved) {
+        return Some("`kubectl kubestash install` brings them, and the operator".to_owned());
+    }
     if let Some(error) = error.downcast_ref::<kstashfs::MountError>() {
         return error.hint();
+    }
+    if let Some(error) = error.downcast_ref::<NothingShown>() {
+        return Some(error.hint());
     }
     if let Some(error) = error.downcast_ref::<kstashfs::UnmountError>() {
         return error.hint();
@@ -93,6 +109,9 @@ fn hint_of_repository(error: &RepositoryError) -> Option<&'static str> {
         RepositoryError::Damaged { object, .. } if object.starts_with("keys/") => {
             Some("use another password of this repository, or put this file back from a copy of the storage; the snapshots are not damaged by this")
         }
+        RepositoryError::KeysChanged { .. } => Some(
+            "run it again; if that does not help, open the repository with a password that was used since: `kubectl kubestash key list` shows when",
+        ),
         RepositoryError::PruneBlocked { .. } => Some(
             "put the missing or damaged file back from a copy of the storage, or remove that snapshot with `kubectl kubestash forget` and its name or id; then prune again",
         ),
@@ -121,5 +140,21 @@ mod tests {
         let error = Err::<(), _>(hinted("the Secret has no key", "add the key")).context("cannot open repository demo").unwrap_err();
         let text = anstream::adapter::strip_str(&render(&error)).to_string();
         assert_eq!(text, "error: cannot open repository demo\n  cause: the Secret has no key\n  hint: add the key\n");
+    }
+
+    #[test]
+    fn an_answer_of_the_api_server_is_told_in_its_own_words() {
+        let answer = |code: u16, reason: &str, message: &str| {
+            let status: kube::core::Status =
+                serde_json::from_value(serde_json::json!({"code": code, "reason": reason, "message": message})).unwrap_or_default();
+            let error = Err::<(), _>(kube::Error::Api(status.boxed())).context("cannot list").unwrap_err();
+            anstream::adapter::strip_str(&render(&error)).to_string()
+        };
+        assert_eq!(answer(403, "Forbidden", "jane cannot list"), "error: cannot list\n  cause: jane cannot list\n");
+        assert_eq!(
+            answer(404, "Failed to parse error data", "404 page not found"),
+            "error: cannot list\n  cause: the API server of this cluster does not know the operator's kinds\n  hint: `kubectl kubestash install` brings them, and the operator\n"
+        );
+        assert!(answer(404, "NotFound", "pods \"x\" not found").ends_with("cause: pods \"x\" not found\n"));
     }
 }

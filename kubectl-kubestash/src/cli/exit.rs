@@ -10,3 +10,5 @@ pub const USAGE: u8 = 2;
 pub const PARTIAL: u8 = 3;
 /// `diff` itself failed.
 pub const DIFF_FAILED: u8 = 4;
+/// `restore --detailed-exit-code`: everything was as wanted.
+pub const NOTHING_TO_DO: u8 = 5;

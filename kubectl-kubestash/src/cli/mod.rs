@@ -1,8 +1,10 @@
 //! What commands share: flags, the repository, output, errors, exit codes.
 
 pub mod args;
+pub mod ask;
 pub mod errors;
 pub mod exit;
+pub mod names;
 pub mod objects;
 pub mod output;
 pub mod progress;
@@ -11,16 +13,21 @@ pub mod session;
 pub mod snapshots;
 
 use args::GlobalArgs;
-use kubestash::cluster::{Cluster, ConnectError};
+use kubestash::{
+    cluster::{Cluster, ConnectError},
+    repository::Password,
+};
 
 /// Settings of one run, and the doors to cluster and repository.
 pub struct CliContext {
     pub args: GlobalArgs,
+    /// A password that is known already, before flags and variables are looked at.
+    pub known_password: Option<Password>,
 }
 
 impl CliContext {
     pub fn new(args: GlobalArgs) -> Self {
-        Self { args }
+        Self { args, known_password: None }
     }
 
     /// The cluster of the flags or the kubeconfig.

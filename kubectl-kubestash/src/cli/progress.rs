@@ -1,4 +1,4 @@
-//! A line that moves on a terminal, a line every ten seconds elsewhere.
+//! What moves on a terminal, and a line every ten seconds elsewhere.
 
 use std::{
     io::IsTerminal as _,
@@ -11,6 +11,15 @@ use std::{
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+/// What there is to show something on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Screen {
+    /// A terminal of this many columns and lines.
+    Terminal { width: usize, height: usize },
+    /// A log, or nobody.
+    Lines,
+}
+
 /// Shows what a closure says until dropped.
 pub struct Ticker {
     done: Arc<AtomicBool>,
@@ -19,8 +28,13 @@ pub struct Ticker {
 }
 
 impl Ticker {
-    /// Starts showing; nothing is shown when `quiet`.
-    pub fn start(quiet: bool, line: impl Fn() -> String + Send + 'static) -> Self {
+    /// Starts showing a line; nothing is shown when `quiet`.
+    pub fn line(quiet: bool, line: impl Fn() -> String + Send + 'static) -> Self {
+        Self::start(quiet, move |_| line())
+    }
+
+    /// Starts showing, on a terminal as many lines as the closure gives; nothing is shown when `quiet`.
+    pub fn start(quiet: bool, show: impl Fn(Screen) -> String + Send + 'static) -> Self {
         let done = Arc::new(AtomicBool::new(false));
         let terminal = std::io::stderr().is_terminal();
         let bar = (terminal && !quiet).then(|| {
@@ -38,16 +52,22 @@ impl Ticker {
                 ticks += 1;
                 match &shown {
                     Some(bar) => {
-                        bar.set_message(line());
+                        bar.set_message(show(screen()));
                         bar.tick();
                     }
-                    None if !quiet && ticks.is_multiple_of(100) => eprintln!("{}", line()),
+                    None if !quiet && ticks.is_multiple_of(100) => eprintln!("{}", show(Screen::Lines)),
                     None => {}
                 }
             }
         });
         Self { done, task, bar }
     }
+}
+
+/// The terminal as it is now: it may be made larger or smaller meanwhile.
+fn screen() -> Screen {
+    let (height, width) = console::Term::stderr().size();
+    Screen::Terminal { width: width.into(), height: height.into() }
 }
 
 impl Drop for Ticker {

@@ -17,11 +17,14 @@ use super::{CliContext, errors::hinted};
 use crate::{
     jobs::storage_of,
     resources::{
-        is_missing, namespaced,
+        is_missing, is_unserved, namespaced,
         storage::{is_local, open, password},
     },
 };
 
+/// What to do where there is none.
+const NO_REPOSITORY: &str =
+    "`kubectl kubestash backup` makes one on first use, `kubectl kubestash repo init` an empty one; --repo names another place";
 /// Directory of a repository that a command makes.
 const DEFAULT_DIRECTORY: &str = "cluster-resources";
 
@@ -60,6 +63,9 @@ impl CliContext {
 
     /// The password of the flags, of the environment or of the default file. A missing default file is made when `create` is set.
     pub fn password(&self, create: bool) -> anyhow::Result<Password> {
+        if let Some(password) = &self.known_password {
+            return Ok(password.clone());
+        }
         if let Some(path) = &self.args.password_file {
             return read_password(path);
         }
@@ -98,19 +104,14 @@ impl CliContext {
             None => format!("cannot open the repository at {place}"),
         };
         let storage = location.open(&options, create).map_err(|error| match &location {
-            Location::Folder(path) if !path.exists() => {
-                hinted(format!("there is no repository at {place}"), "`kubectl kubestash backup` makes one on first use; --repo names another place")
-            }
+            Location::Folder(path) if !path.exists() => hinted(format!("there is no repository at {place}"), NO_REPOSITORY),
             _ => error.into(),
         })?;
         let (directory, entry) = match self.find(&storage).await.with_context(failed)? {
             Some(found) => found,
             None if create => self.create(&storage, &location, &place).await?,
             None => {
-                return Err(hinted(
-                    format!("there is no repository at {place}"),
-                    "`kubectl kubestash backup` makes one on first use; --repo names another place",
-                ));
+                return Err(hinted(format!("there is no repository at {place}"), NO_REPOSITORY));
             }
         };
         let repository = Repository::open(directory.sub(NATIVE_PATH), &self.password(false)?).await.with_context(failed)?;
@@ -126,7 +127,7 @@ impl CliContext {
         let failed = || format!("cannot open Repository {namespace}/{} of the cluster", name.name);
         let api = namespaced::<kubestash::api::Repository>(&client, &namespace);
         let object = match api.get(&name.name).await {
-            Err(error) if is_missing(&error) => {
+            Err(error) if is_missing(&error) && !is_unserved(&error) => {
                 return Err(hinted(
                     format!("there is no Repository {namespace}/{} in the cluster", name.name),
                     format!("`kubectl get repositories -n {namespace}` lists them; a folder of that name does not exist either"),
@@ -143,7 +144,9 @@ impl CliContext {
         }
         let path = object.spec.path.clone().unwrap_or_default();
         let directory = open(&client, &storage).await.with_context(failed)?.sub(&path);
-        let given = self.args.password_file.is_some() || std::env::var_os("KUBESTASH_PASSWORD").is_some_and(|text| !text.is_empty());
+        let given = self.known_password.is_some()
+            || self.args.password_file.is_some()
+            || std::env::var_os("KUBESTASH_PASSWORD").is_some_and(|text| !text.is_empty());
         let password = match &object.spec.encryption_secret {
             Some(secret) if !given => password(&client, secret, &namespace).await.with_context(failed)?,
             _ => self.password(false)?,

@@ -6,7 +6,7 @@ use kube::{Api, ResourceExt as _};
 use kubestash::api::{BackupSession, BackupSessionPhase, COMPONENT, RestorePhase, RestoreSession, Snapshot, conditions, is_true};
 
 use super::{CliContext, exit, output::count};
-use crate::resources::{namespaced, outcome::backup_failure};
+use crate::resources::namespaced;
 
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -90,7 +90,7 @@ fn backup_ended(session: &BackupSession, snapshots: &[Snapshot]) -> Ended {
             let why = why.and_then(|condition| condition.message.clone()).unwrap_or_default();
             Ended { code: exit::ERROR, text: format!("{name}: Skipped, {why}") }
         }
-        _ => Ended { code: exit::ERROR, text: format!("{name}: Failed, {}", backup_failure(&status, snapshots)) },
+        _ => Ended { code: exit::ERROR, text: format!("{name}: Failed, {}", status.failure().unwrap_or_else(|| "no reason is known".to_owned())) },
     }
 }
 

@@ -1,6 +1,7 @@
 //! Which snapshot is meant: name, unique beginning of a name or id, `latest`, or a time.
 
 use kubestash::{
+    api::sanitize_name,
     backend::snapshot_file,
     repository::{ChooseError, LATEST, Root, SnapshotId, SnapshotList, choose},
 };
@@ -12,6 +13,14 @@ const MAX_FILE: u64 = 4 << 20;
 
 /// The cluster as it is now, wherever a snapshot is taken.
 pub const LIVE: &str = "live";
+
+/// Whether a snapshot can be called so: also a file and a Kubernetes object have its name.
+pub fn check_name(name: &str) -> anyhow::Result<()> {
+    if name == sanitize_name(name) && name.len() <= 63 {
+        return Ok(());
+    }
+    Err(hinted(format!("{name:?} cannot be the name of a snapshot"), "use at most 63 lower-case letters, digits and single dashes"))
+}
 
 impl OpenRepository {
     /// All snapshots, with a warning for each that cannot be read.

@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use clap::Args;
 use jiff::Timestamp;
 use kubestash::{
-    api::{join_name, sanitize_name},
+    api::{join_name, sanitize_name, time_name},
     cluster::Cluster,
     collect::{CollectPlan, Filters, Progress, collect, plan},
     compare,
@@ -19,9 +19,10 @@ use super::trigger::{TriggerFlags, trigger};
 use crate::cli::{
     CliContext,
     errors::hinted,
-    exit,
+    exit, names,
     output::{count, print_bytes, size, table},
     progress::Ticker,
+    snapshots::check_name,
 };
 
 /// Read the cluster into a new snapshot
@@ -30,7 +31,7 @@ use crate::cli::{
 #[derive(Debug, Args)]
 pub struct BackupArgs {
     /// Run this BackupConfiguration's sessions in the cluster instead, as `trigger` does
-    #[arg(conflicts_with_all = ["name", "tags", "sensitive", "no_parent", "dry_run"])]
+    #[arg(value_parser = names::configuration, conflicts_with_all = ["name", "tags", "sensitive", "no_parent", "dry_run"])]
     pub configuration: Option<String>,
     #[command(flatten)]
     pub trigger: TriggerFlags,
@@ -116,11 +117,11 @@ pub async fn run(args: &BackupArgs, context: &CliContext) -> anyhow::Result<u8> 
     }
     let now = Timestamp::now();
     let name = match &args.name {
-        Some(name) if *name == sanitize_name(name) && name.len() <= 63 => name.clone(),
         Some(name) => {
-            return Err(hinted(format!("{name:?} cannot be the name of a snapshot"), "use at most 63 lower-case letters, digits and single dashes"));
+            check_name(name)?;
+            name.clone()
         }
-        None => join_name("", &sanitize_name(cluster.context()), &now.strftime("%Y%m%d-%H%M%S").to_string()),
+        None => join_name("", &sanitize_name(cluster.context()), &time_name(now)),
     };
     let open = context.repository(true).await?;
     let roots = open.list(context).await?.roots;
@@ -137,7 +138,7 @@ pub async fn run(args: &BackupArgs, context: &CliContext) -> anyhow::Result<u8> 
     let writers = Arc::new(vec![writer]);
     let report = {
         let shown = Arc::clone(&progress);
-        let _ticker = Ticker::start(context.args.quiet, move || progress_line(&shown));
+        let _ticker = Ticker::line(context.args.quiet, move || progress_line(&shown));
         collect(&cluster, &plan, &filters, Arc::clone(&writers), &progress).await?
     };
     let writer = Arc::into_inner(writers).and_then(|mut writers| writers.pop()).context("the snapshot is still being written")?;
@@ -265,6 +266,6 @@ pub async fn live(
 ) -> anyhow::Result<Snapshot> {
     let progress = Arc::new(Progress::default());
     let shown = Arc::clone(&progress);
-    let _ticker = Ticker::start(quiet, move || format!("reading the cluster: {}", progress_line(&shown)));
+    let _ticker = Ticker::line(quiet, move || format!("reading the cluster: {}", progress_line(&shown)));
     Ok(compare::live(cluster, repository, filters, sensitive, &progress).await?)
 }

@@ -45,7 +45,7 @@ pub async fn run(args: &CheckArgs, context: &CliContext) -> anyhow::Result<u8> {
     let report = {
         let shown = Arc::clone(&done);
         let _ticker =
-            Ticker::start(context.args.quiet, move || format!("packs {}/{}", shown.0.load(Ordering::Relaxed), shown.1.load(Ordering::Relaxed)));
+            Ticker::line(context.args.quiet, move || format!("packs {}/{}", shown.0.load(Ordering::Relaxed), shown.1.load(Ordering::Relaxed)));
         let mut progress = |at, of| {
             done.0.store(at, Ordering::Relaxed);
             done.1.store(of, Ordering::Relaxed);

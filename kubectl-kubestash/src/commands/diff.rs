@@ -7,7 +7,7 @@ use clap::Args;
 use kubestash::{
     collect::Filters,
     compare::{Change, ChangeKind, changes, is_controlled, may_be_controlled, text},
-    object::GroupResource,
+    object::{GroupResource, names_kind},
     repository::{Access, RepositoryError, Snapshot},
     restore::{differs_only_in_generated, entries},
 };
@@ -15,7 +15,6 @@ use kubestash::{
 use super::backup::{gaps, live};
 use crate::cli::{
     CliContext, exit,
-    objects::names_kind,
     output::{columns, count, print_bytes},
     repo::OpenRepository,
     snapshots::LIVE,

@@ -13,6 +13,7 @@ use crate::{
     cli::{
         CliContext,
         errors::hinted,
+        names,
         output::print_bytes,
         session::{follow_backup, follow_restore},
     },
@@ -23,6 +24,7 @@ use crate::{
 #[derive(Debug, Args)]
 pub struct LogsArgs {
     /// Name of the BackupSession or RestoreSession
+    #[arg(value_parser = names::session)]
     pub session: String,
     /// Go on until the Pods end
     #[arg(short = 'f', long)]
@@ -33,6 +35,7 @@ pub struct LogsArgs {
 #[derive(Debug, Args)]
 pub struct WaitArgs {
     /// Name of the BackupSession or RestoreSession
+    #[arg(value_parser = names::session)]
     pub session: String,
 }
 

@@ -3,7 +3,10 @@
 mod backup;
 mod cat;
 mod check;
+mod copy;
+mod describe;
 mod diff;
+mod export;
 mod forget;
 mod generate;
 mod install;
@@ -11,13 +14,16 @@ mod key;
 mod logs;
 mod ls;
 mod mount;
+mod mounts;
 mod pause;
 mod prune;
 mod repair;
 mod repo;
 mod restore;
-mod restore_in_cluster;
+mod serve;
+mod shown;
 mod snapshots;
+mod snapshots_in_cluster;
 mod trigger;
 mod umount;
 mod unlock;
@@ -26,6 +32,7 @@ mod version;
 use clap::{Parser, Subcommand};
 
 pub use backup::gaps;
+pub use restore::kind_of;
 
 use crate::{
     cli::{CliContext, args::GlobalArgs},
@@ -51,9 +58,13 @@ pub enum Command {
     Cat(cat::CatArgs),
     Diff(diff::DiffArgs),
     Mount(mount::MountArgs),
+    Mounts(mounts::MountsArgs),
+    Export(export::ExportArgs),
+    Serve(serve::ServeArgs),
     #[command(visible_alias = "unmount")]
     Umount(umount::UmountArgs),
     Restore(restore::RestoreArgs),
+    Copy(copy::CopyArgs),
     Forget(forget::ForgetArgs),
     Prune(prune::PruneArgs),
     Check(check::CheckArgs),
@@ -64,6 +75,7 @@ pub enum Command {
     Trigger(trigger::TriggerArgs),
     Pause(pause::PauseArgs),
     Resume(pause::ResumeArgs),
+    Describe(describe::DescribeArgs),
     Logs(logs::LogsArgs),
     Wait(logs::WaitArgs),
     Install(install::InstallArgs),
@@ -93,8 +105,12 @@ pub async fn run(command: &Command, context: &CliContext) -> anyhow::Result<u8> 
         Command::Cat(args) => cat::run(args, context).await,
         Command::Diff(args) => diff::run(args, context).await,
         Command::Mount(args) => mount::run(args, context).await,
+        Command::Mounts(args) => mounts::run(args, context),
+        Command::Export(args) => export::run(args, context).await,
+        Command::Serve(args) => serve::run(args, context).await,
         Command::Umount(args) => umount::run(args, context),
         Command::Restore(args) => restore::run(args, context).await,
+        Command::Copy(args) => copy::run(args, context).await,
         Command::Forget(args) => forget::run(args, context).await,
         Command::Prune(args) => prune::run(args, context).await,
         Command::Check(args) => check::run(args, context).await,
@@ -105,6 +121,7 @@ pub async fn run(command: &Command, context: &CliContext) -> anyhow::Result<u8> 
         Command::Trigger(args) => trigger::run(args, context).await,
         Command::Pause(args) => pause::pause(args, context).await,
         Command::Resume(args) => pause::resume(args, context).await,
+        Command::Describe(args) => describe::run(args, context).await,
         Command::Logs(args) => logs::logs(args, context).await,
         Command::Wait(args) => logs::wait(args, context).await,
         Command::Install(args) => install::run(args, context).await,

@@ -1,13 +1,13 @@
 //! `kubectl kubestash mount`: a snapshot as a directory.
 
-use std::{path::PathBuf, time::Duration};
+use std::path::PathBuf;
 
 use anyhow::Context as _;
 use clap::Args;
-use kstashfs::{FileOptions, Forest, MountOptions, daemon};
+use kstashfs::{MountOptions, daemon, permissions::PermissionArgs};
 
-use super::backup::live;
-use crate::cli::{CliContext, errors::hinted, exit, output::count, snapshots::LIVE};
+use super::shown::ShownArgs;
+use crate::cli::{CliContext, errors::hinted, exit};
 
 /// Mount a snapshot, or all of them, as a directory of YAML manifests
 ///
@@ -18,12 +18,14 @@ pub struct MountArgs {
     /// A name, a unique beginning of one, `latest` (which is meant without any), a time or `live`; and the directory, made where it is not there
     #[arg(required = true, num_args = 1..=2, value_names = ["SNAPSHOT", "DIR"])]
     pub places: Vec<String>,
-    /// Mount all snapshots: DIR/snapshots/NAME and DIR/latest
+    /// Mount all snapshots: DIR/snapshots/NAME, DIR/latest, DIR/history, DIR/changes and DIR/by-day
     #[arg(long)]
     pub all: bool,
     /// Whole objects, with what the server stamps
     #[arg(long)]
     pub full: bool,
+    #[command(flatten)]
+    pub shown: ShownArgs,
     /// Stay in the foreground
     #[arg(long)]
     pub foreground: bool,
@@ -33,12 +35,11 @@ pub struct MountArgs {
     /// Do not put neighbours into the page cache before they are asked for
     #[arg(long)]
     pub no_push: bool,
+    #[command(flatten)]
+    pub permissions: PermissionArgs,
     /// Event loops
     #[arg(long, default_value_t = 3, hide = true)]
     pub threads: usize,
-    /// Seconds that a reader waits for the store before it gets an I/O error
-    #[arg(long, default_value_t = 60, value_name = "SECONDS")]
-    pub timeout: u64,
 }
 
 pub async fn run(args: &MountArgs, context: &CliContext) -> anyhow::Result<u8> {
@@ -58,21 +59,17 @@ pub async fn run(args: &MountArgs, context: &CliContext) -> anyhow::Result<u8> {
     }
     // First what is quickly told: opening a repository takes a second of a core.
     kstashfs::check(&place)?;
+    let shown = args.shown.understood(args.full, context)?;
     let open = context.repository(false).await?;
-    let look = FileOptions { full: args.full, deadline: Duration::from_secs(args.timeout.max(1)) };
-    let (forest, what) = if args.all {
-        let roots = open.list(context).await?.roots;
-        let what = count(roots.len() as u64, "snapshot");
-        (Forest::all(open.repository.clone(), roots, look), what)
-    } else {
-        let snapshot = if wanted == LIVE {
-            live(&context.cluster().await?, &kubestash::collect::Filters::default(), Vec::new(), &open.repository, true).await?
-        } else {
-            open.repository.open_snapshot(&open.snapshot(context, wanted).await?).await?
-        };
-        (Forest::of(&snapshot, look), format!("{}, {}", snapshot.root().name, count(snapshot.catalog().len().into(), "object")))
+    let (forest, what) = shown.forest((!args.all).then_some(wanted), &open, context).await?;
+    let options = MountOptions {
+        allow_other: args.allow_other,
+        push: !args.no_push,
+        threads: args.threads,
+        source: open.place.clone(),
+        permissions: args.permissions,
+        labels: Vec::new(),
     };
-    let options = MountOptions { allow_other: args.allow_other, push: !args.no_push, threads: args.threads, source: open.place.clone() };
     let mut signals = daemon::Signals::catch()?;
     let mount = kstashfs::mount(forest, &place, &options, tokio::runtime::Handle::current())?;
     if daemon::is_background() {

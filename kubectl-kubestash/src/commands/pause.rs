@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::trigger::find;
 use crate::{
-    cli::{CliContext, exit},
+    cli::{CliContext, exit, names},
     resources::namespaced,
 };
 
@@ -16,6 +16,7 @@ use crate::{
 #[derive(Debug, Args)]
 pub struct PauseArgs {
     /// Name of the BackupConfiguration
+    #[arg(value_parser = names::configuration)]
     pub configuration: String,
 }
 
@@ -23,6 +24,7 @@ pub struct PauseArgs {
 #[derive(Debug, Args)]
 pub struct ResumeArgs {
     /// Name of the BackupConfiguration
+    #[arg(value_parser = names::configuration)]
     pub configuration: String,
 }
 

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use clap::Args;
 use jiff::Timestamp;
-use kubestash::repository::prune::{Amount, Grace, PruneOptions, PruneReport};
+use kubestash::repository::prune::{Amount, Grace, MaxUnused, PruneOptions, PruneReport};
 
 use crate::cli::{
     CliContext,
@@ -27,6 +27,13 @@ pub struct PruneArgs {
     /// Rewrite at most so much data in this run, as in 500M; the rest stays for the next [default: no limit]
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     pub max_repack: Option<u64>,
+    /// How much may stay that no snapshot needs, as in 10% or `unlimited`: above it, objects are stored again apart from what is not needed, and
+    /// their snapshots, which stay the same, are written again
+    #[arg(long, value_name = "LIMIT", default_value_t = MaxUnused::default())]
+    pub max_unused: MaxUnused,
+    /// Also write anew what is sealed with data keys from before a `key rotate`
+    #[arg(long)]
+    pub re_encrypt: bool,
     /// Only show what would be done
     #[arg(long)]
     pub dry_run: bool,
@@ -36,7 +43,8 @@ pub struct PruneArgs {
 
 pub async fn run(args: &PruneArgs, context: &CliContext) -> anyhow::Result<u8> {
     let open = context.repository(false).await?;
-    let options = PruneOptions { now: Timestamp::now(), grace: args.grace, max_repack: args.max_repack };
+    let PruneArgs { grace, max_repack, max_unused, re_encrypt, .. } = *args;
+    let options = PruneOptions { grace, max_repack, max_unused, re_encrypt, ..PruneOptions::new(Timestamp::now()) };
     if args.dry_run {
         let plan = open.repository.plan_prune(options).await?;
         return show(&plan, true, args.output.output, context);
@@ -49,7 +57,7 @@ pub async fn prune(open: &OpenRepository, options: PruneOptions, format: Format,
     let step = Arc::new(Mutex::new(String::new()));
     let report = {
         let shown = Arc::clone(&step);
-        let _ticker = Ticker::start(context.args.quiet, move || shown.lock().unwrap_or_else(PoisonError::into_inner).clone());
+        let _ticker = Ticker::line(context.args.quiet, move || shown.lock().unwrap_or_else(PoisonError::into_inner).clone());
         let mut progress = |name: &'static str, done: usize, of: usize| {
             let text = if of > 0 { format!("{name} {done}/{of}") } else { name.to_owned() };
             *step.lock().unwrap_or_else(PoisonError::into_inner) = text;
@@ -85,7 +93,7 @@ fn text(report: &PruneReport, planned: bool) -> String {
     let done = |past: &'static str, future: &'static str| if planned { future } else { past };
     let lines = [
         ("kept", report.kept),
-        (done("repacked, less than half was needed", "to be repacked, less than half is needed"), report.repacked),
+        (done("repacked, too little was needed or the key was old", "to be repacked, too little is needed or the key is old"), report.repacked),
         ("to be repacked by a later prune, above --max-repack", report.repack_later),
         ("written for them", report.written),
         (done("moved to the trash, no snapshot needs them", "to be moved to the trash, no snapshot needs them"), report.trashed),
@@ -96,6 +104,17 @@ fn text(report: &PruneReport, planned: bool) -> String {
         ("cannot be deleted yet, the store protects them", report.denied),
     ];
     let mut out = format!("{} looked at\n", count(report.snapshots as u64, "snapshot"));
+    if report.recut.blocks > 0 {
+        let (snapshots, blocks) = (count(report.recut.snapshots as u64, "snapshot"), count(report.recut.blocks as u64, "block"));
+        let what = done("written again, without", "to be written again, without");
+        out.push_str(&format!("{snapshots}: {what} {blocks}, {}, of which too little is needed\n", size(report.recut.bytes)));
+    }
+    if planned && report.recut.blocks > 0 {
+        out.push_str("what that frees is not in the following figures, which are of the packs as they are now\n");
+    }
+    if report.re_encrypted_roots > 0 {
+        out.push_str(&format!("{}: sealed with the newest key\n", count(report.re_encrypted_roots as u64, "root")));
+    }
     for (what, amount) in lines.into_iter().filter(|(what, amount)| amount.packs > 0 || *what == "kept") {
         out.push_str(&format!("{}: {what}\n", packs(amount)));
     }
@@ -106,6 +125,8 @@ fn text(report: &PruneReport, planned: bool) -> String {
 
 #[cfg(test)]
 mod tests {
+    use kubestash::repository::prune::Recut;
+
     use super::*;
 
     #[test]
@@ -113,6 +134,8 @@ mod tests {
         let amount = |packs, bytes| Amount { packs, bytes };
         let report = PruneReport {
             snapshots: 2,
+            recut: Recut { snapshots: 2, blocks: 7, bytes: 3 << 20 },
+            re_encrypted_roots: 1,
             kept: amount(3, 3 << 20),
             repacked: amount(1, 1 << 20),
             written: amount(1, 1 << 10),
@@ -122,7 +145,8 @@ mod tests {
         };
         assert_eq!(
             text(&report, false),
-            "2 snapshots looked at\n3 packs, 3.0 MiB: kept\n1 pack, 1.0 MiB: repacked, less than half was needed\n1 pack, 1.0 KiB: written for them\n\
+            "2 snapshots looked at\n2 snapshots: written again, without 7 blocks, 3.0 MiB, of which too little is needed\n1 root: sealed with the newest key\n\
+             3 packs, 3.0 MiB: kept\n1 pack, 1.0 MiB: repacked, too little was needed or the key was old\n1 pack, 1.0 KiB: written for them\n\
              2 packs, 5.0 MiB: deleted\n1 pack, 512 B: cannot be deleted yet, the store protects them\n5.0 MiB freed\n"
         );
         assert!(

@@ -78,7 +78,7 @@ pub async fn run(args: &RepairArgs, context: &CliContext) -> anyhow::Result<u8> 
 
 async fn index(open: &OpenRepository, read_all: bool, format: Format, context: &CliContext) -> anyhow::Result<u8> {
     let report = {
-        let _ticker = Ticker::start(context.args.quiet, || "reading what packs hold".to_owned());
+        let _ticker = Ticker::line(context.args.quiet, || "reading what packs hold".to_owned());
         open.repository.repair_index(read_all, Timestamp::now(), &mut |_, _, _| {}).await?
     };
     match format {
@@ -106,7 +106,7 @@ fn index_text(report: &IndexRepair) -> String {
 
 async fn repair_packs(open: &OpenRepository, packs: &[String], format: Format, context: &CliContext) -> anyhow::Result<u8> {
     let report = {
-        let _ticker = Ticker::start(context.args.quiet, || "reading packs".to_owned());
+        let _ticker = Ticker::line(context.args.quiet, || "reading packs".to_owned());
         open.repository.repair_packs(packs, Timestamp::now(), &mut |_, _, _| {}).await?
     };
     match format {

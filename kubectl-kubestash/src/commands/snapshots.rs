@@ -1,9 +1,10 @@
-//! `kubectl kubestash snapshots`: what is in the repository.
+//! `kubectl kubestash snapshots`: what is in the repository, or what the cluster knows of its repositories.
 
 use clap::Args;
 use jiff::Timestamp;
 use kubestash::repository::Root;
 
+use super::snapshots_in_cluster;
 use crate::cli::{
     CliContext,
     args::{Format, OutputArgs},
@@ -19,11 +20,20 @@ pub struct SnapshotsArgs {
     /// Only those with this tag
     #[arg(long)]
     pub tag: Option<String>,
+    /// The Snapshot objects of the cluster, of all repositories, as the operator keeps them
+    #[arg(long, conflicts_with = "tag")]
+    pub in_cluster: bool,
+    /// Of all namespaces
+    #[arg(short = 'A', long, requires = "in_cluster")]
+    pub all_namespaces: bool,
     #[command(flatten)]
     pub output: OutputArgs,
 }
 
 pub async fn run(args: &SnapshotsArgs, context: &CliContext) -> anyhow::Result<u8> {
+    if args.in_cluster {
+        return snapshots_in_cluster::run(args, context).await;
+    }
     let open = context.repository(false).await?;
     let list = open.list(context).await?;
     let mut roots = match &args.snapshot {

@@ -9,8 +9,8 @@ use kubestash::{
 };
 
 use crate::{
-    cli::{CliContext, errors::hinted, exit, output::print_bytes, session::follow_backup},
-    resources::{is_missing, namespaced},
+    cli::{CliContext, errors::hinted, exit, names, output::print_bytes, session::follow_backup},
+    resources::{is_missing, is_unserved, namespaced},
 };
 
 /// Run sessions of a BackupConfiguration now, in the cluster
@@ -19,6 +19,7 @@ use crate::{
 #[derive(Debug, Args)]
 pub struct TriggerArgs {
     /// Name of the BackupConfiguration
+    #[arg(value_parser = names::configuration)]
     pub configuration: String,
     #[command(flatten)]
     pub flags: TriggerFlags,
@@ -86,7 +87,7 @@ fn worse(one: u8, other: u8) -> u8 {
 /// A BackupConfiguration by name.
 pub async fn find(client: &kube::Client, namespace: &str, name: &str) -> anyhow::Result<BackupConfiguration> {
     namespaced::<BackupConfiguration>(client, namespace).get(name).await.map_err(|error| {
-        if is_missing(&error) {
+        if is_missing(&error) && !is_unserved(&error) {
             hinted(
                 format!("there is no BackupConfiguration {namespace}/{name}"),
                 format!("`kubectl get backupconfigurations -n {namespace}` lists them; -n names another namespace"),

@@ -21,8 +21,7 @@ pub fn run(args: &UmountArgs, context: &CliContext) -> anyhow::Result<u8> {
     // Nobody can still be using what does not answer, and it would never get rid of those who try.
     let lazy = match kstashfs::state(&args.dir) {
         State::Free => {
-            let hint = "`grep kstashfs: /proc/mounts` lists those that are";
-            return Err(hinted(format!("no snapshot is mounted on {}", args.dir.display()), hint));
+            return Err(hinted(format!("no snapshot is mounted on {}", args.dir.display()), "`kubectl kubestash mounts` lists those that are"));
         }
         State::Alive | State::Silent => args.lazy,
         State::Dead => true,

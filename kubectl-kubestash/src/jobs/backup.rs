@@ -20,11 +20,7 @@ use kubestash::{
 use super::{every_ten_seconds, filters::FilterFlags, on_termination, report, target::Target};
 use crate::{
     cli::exit,
-    resources::{
-        namespaced,
-        outcome::{one_line, to_yaml},
-        status::update_status,
-    },
+    resources::{advice::explained, namespaced, outcome::to_yaml, status::update_status},
 };
 
 /// Back the cluster up into the Snapshots of a BackupSession
@@ -173,7 +169,7 @@ impl Run {
 
     /// Keeps what was told before: the first cause is the one that counts.
     async fn fail(&self, snapshot: &str, error: &anyhow::Error, goal: Option<&Goal>) -> anyhow::Result<()> {
-        let text = one_line(error);
+        let text = explained(error);
         tracing::error!("Snapshot {snapshot}: {text}");
         self.finish(snapshot, report::failed(&text, self.milliseconds()), None, goal).await
     }
@@ -190,7 +186,7 @@ impl Run {
         let whole = [news.clone(), vec![report::uploaded(Ok(()))]].concat();
         report::note(&mut snapshot, component.clone(), whole, now);
         let uploaded = match goal {
-            Some(goal) => put_file(goal, snapshot).await.map_err(|error| one_line(&error)),
+            Some(goal) => put_file(goal, snapshot).await.map_err(|error| explained(&error)),
             None => Err("the repository could not be opened".to_owned()),
         };
         let news = [news, vec![report::uploaded(uploaded)]].concat();

@@ -1,7 +1,11 @@
 //! `cleanup`: erase what a deleted object leaves in a storage, as its deletion policy says.
 
 use clap::Args;
-use kubestash::{api::BackupStorage, backend, cluster::Cluster};
+use kubestash::{
+    api::{BackupStorage, DeletionPolicy},
+    backend,
+    cluster::Cluster,
+};
 
 use crate::{
     cli::exit,
@@ -40,6 +44,9 @@ pub async fn run(args: &CleanupArgs, cluster: &Cluster, namespace: &str) -> anyh
             tracing::info!("erased {removed} objects of {path}");
         }
         _ => {
+            // A Job that outlived its storage must not erase another one of the same name.
+            let wanted = storage.metadata.deletion_timestamp.is_some() && storage.spec.deletion_policy == Some(DeletionPolicy::WipeOut);
+            anyhow::ensure!(wanted, "BackupStorage {namespace}/{} is not being deleted with the policy WipeOut: nothing is erased", args.storage);
             let removed = backend::wipe_storage(&store).await?;
             tracing::info!("erased {removed} objects");
         }

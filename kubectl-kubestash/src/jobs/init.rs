@@ -14,7 +14,7 @@ use crate::{
         namespaced,
         outcome::{backend_initialised, note_repository, note_storage, registration, repository_initialised},
         status::update_status,
-        storage::open,
+        storage::{full_name, open},
     },
 };
 
@@ -37,9 +37,12 @@ pub async fn run(args: &InitArgs, cluster: &Cluster, namespace: &str) -> anyhow:
     let storages = namespaced::<BackupStorage>(&client, namespace);
     let storage = storages.get(&args.storage).await?;
     let now = jiff::Timestamp::now();
+    // What is erased must not come back.
+    anyhow::ensure!(storage.metadata.deletion_timestamp.is_none(), "BackupStorage {} is being deleted", full_name(&storage));
     if let (Some(namespace), Some(name)) = (&args.repository_namespace, &args.repository) {
         let repositories = namespaced::<Repository>(&client, namespace);
         let repository = repositories.get(name).await?;
+        anyhow::ensure!(repository.metadata.deletion_timestamp.is_none(), "Repository {} is being deleted", full_name(&repository));
         let done: anyhow::Result<()> = async {
             let (entry, yaml) = registration(&repository)?;
             Ok(backend::register(&open(&client, &storage).await?, &entry, yaml, now).await?)

@@ -5,6 +5,7 @@ mod backup;
 mod cleanup;
 mod filters;
 mod init;
+mod options;
 pub mod report;
 mod restore;
 mod retention;
@@ -33,7 +34,7 @@ pub struct JobArgs {
 #[derive(Debug, Subcommand)]
 enum Role {
     Backup(backup::BackupArgs),
-    Restore(restore::RestoreArgs),
+    Restore(Box<restore::RestoreArgs>),
     Retention(retention::RetentionArgs),
     Init(init::InitArgs),
     Cleanup(cleanup::CleanupArgs),

@@ -10,6 +10,8 @@ use kubestash::{
     repository::Root,
 };
 
+use crate::resources::advice::is_forbidden;
+
 /// A component of our driver, which is in a phase.
 pub fn component(phase: ComponentPhase) -> Component {
     Component { path: Some(NATIVE_PATH.to_owned()), phase: Some(phase), driver: Some(Driver::KStash), ..Component::default() }
@@ -45,7 +47,9 @@ pub fn partial(root: &Root) -> Option<Condition> {
     let names: Vec<&str> = gaps.iter().take(10).map(|(name, _)| name.as_str()).collect();
     let more = gaps.len().saturating_sub(names.len());
     let more = if more == 0 { String::new() } else { format!(" and {more} more") };
-    let message = format!("Not read: {}{more}; status.components.{COMPONENT}.kstashStats.notRead says why.", names.join(", "));
+    let refused = gaps.iter().any(|(_, why)| is_forbidden(why));
+    let next = if refused { " Let the ServiceAccount of the session get and list them, or exclude them." } else { "" };
+    let message = format!("Not read: {}{more}; status.components.{COMPONENT}.kstashStats.notRead of the Snapshot says why.{next}", names.join(", "));
     Some(Condition::new(conditions::BACKUP_PARTIAL, true, reason::SOME_KINDS_NOT_READ, message))
 }
 
@@ -80,4 +84,47 @@ pub fn settle(snapshot: &mut Snapshot, now: Timestamp) {
     status.integrity = status.compute_integrity();
     status.phase = Some(status.compute_phase());
     status.last_update_time = Some(Time(now));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn conditions_have_the_words_of_kubestash() {
+        for (condition, status, reason) in [
+            (uploaded(Ok(())), "True", "SuccessfullyUploadedSnapshotMetadata"),
+            (uploaded(Err("no bucket".to_owned())), "False", "FailedToUploadSnapshotMetadata"),
+        ] {
+            assert_eq!(
+                (condition.type_.as_str(), condition.status.as_str(), condition.reason.as_deref()),
+                ("SnapshotMetadataUploaded", status, Some(reason))
+            );
+        }
+    }
+
+    /// Each end of a component, and the phase that it makes of its Snapshot.
+    #[test]
+    fn a_snapshot_ends_as_its_component_and_its_file_do() {
+        let end = |phase, upload: Option<Result<(), String>>, more: &[Condition]| {
+            let mut snapshot = Snapshot::default();
+            let news = upload.map(uploaded).into_iter().chain(more.iter().cloned());
+            note(&mut snapshot, component(phase), news, Timestamp::UNIX_EPOCH);
+            snapshot.status.and_then(|status| status.phase).map(|phase| phase.as_str())
+        };
+        let incomplete = Condition::new(conditions::BACKUP_INCOMPLETE, true, reason::BACKUP_EXECUTOR_TERMINATED_BEFORE_COMPLETION, "killed");
+        let unlisted = Condition::new(conditions::RECENT_SNAPSHOT_LIST_UPDATED, false, reason::FAILED_TO_UPDATE_RECENT_SNAPSHOT_LIST, "");
+        for (phase, upload, more, wanted) in [
+            (ComponentPhase::Running, None, &[][..], "Running"),
+            (ComponentPhase::Succeeded, None, &[], "Running"),
+            (ComponentPhase::Succeeded, Some(Ok(())), &[], "Succeeded"),
+            (ComponentPhase::Succeeded, Some(Err("no bucket".to_owned())), &[], "Failed"),
+            (ComponentPhase::Failed, Some(Ok(())), &[], "Failed"),
+            (ComponentPhase::Failed, None, std::slice::from_ref(&incomplete), "Failed"),
+            (ComponentPhase::Succeeded, Some(Ok(())), std::slice::from_ref(&incomplete), "Failed"),
+            (ComponentPhase::Succeeded, Some(Ok(())), std::slice::from_ref(&unlisted), "Failed"),
+        ] {
+            assert_eq!(end(phase, upload.clone(), more), Some(wanted), "{phase} {upload:?} {more:?}");
+        }
+    }
 }

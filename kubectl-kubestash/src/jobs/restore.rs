@@ -17,21 +17,21 @@ use kubestash::{
         Snapshot, go_duration,
     },
     cluster::{Cluster, Kind},
-    object::KindInfo,
     repository::SnapshotId,
     restore::{
         Progress, Report, Selection, Source,
         apply::{self, Mode, Patience},
         observe,
-        plan::{Existing, Options, Served, plan},
+        plan::{Options, Served, plan},
     },
-    session::parameters::{boolean, mapping},
+    session::parameters::{boolean, list},
 };
 
-use super::{every_ten_seconds, filters::FilterFlags, on_termination, target::Target};
+use super::{every_ten_seconds, filters::FilterFlags, on_termination, options::OptionFlags, target::Target};
 use crate::{
     cli::exit,
-    resources::{namespaced, outcome::one_line, status::update_status},
+    commands::kind_of,
+    resources::{advice::explained, namespaced, outcome::one_line, status::update_status},
 };
 
 /// Restore a Snapshot as a RestoreSession says
@@ -45,12 +45,11 @@ pub struct RestoreArgs {
     snapshot: String,
     #[command(flatten)]
     filters: FilterFlags,
-    /// Whether to bring existing objects to the snapshot's state
+    #[command(flatten)]
+    options: OptionFlags,
+    /// Names to restore, as globs
     #[arg(long, default_value = "")]
-    override_resources: String,
-    /// Storage classes to replace, as old=new
-    #[arg(long, default_value = "")]
-    storage_class_mappings: String,
+    names: String,
     /// Whether to restore PersistentVolumes
     #[arg(long, default_value = "")]
     restore_pvs: String,
@@ -71,10 +70,10 @@ pub async fn run(args: &RestoreArgs, cluster: &Cluster, namespace: &str) -> anyh
     let status = match &done {
         Ok(report) => finished(report, milliseconds),
         Err(error) => {
-            tracing::error!("{}", one_line(error));
+            tracing::error!("{}", explained(error));
             RestoreComponentStatus {
                 phase: Some(RestorePhase::Failed),
-                error: Some(one_line(error)),
+                error: Some(explained(error)),
                 duration: Some(go_duration(milliseconds)),
                 ..RestoreComponentStatus::default()
             }
@@ -111,20 +110,13 @@ async fn restore(args: &RestoreArgs, cluster: &Cluster, session: &RestoreSession
         .catalog()
         .kinds()
         .iter()
-        .map(|own| discovery.kind(&own.info.group_resource()).cloned().unwrap_or_else(|| unserved(&own.info)))
+        .map(|own| discovery.kind(&own.info.group_resource()).cloned().unwrap_or_else(|| Kind::stored(&own.info)))
         .collect();
     let labels = Some(parameters.label_selector.trim()).filter(|selector| !selector.is_empty()).map(str::parse).transpose()?;
-    let selection = Selection::default().filters(&filters, &kinds)?.labels(labels);
-    let overrides = boolean("OverrideResources", &args.override_resources)?;
-    let options = Options {
-        existing: if overrides { Existing::Update } else { Existing::Skip },
-        force: overrides,
-        same_cluster,
-        keep_addresses: None,
-        show_secrets: false,
-        storage_classes: mapping("StorageClassMappings", &args.storage_class_mappings)?,
-    };
+    let selection = Selection::default().names(&list(&args.names))?.filters(&filters, &kinds)?.labels(labels);
     let source = Source::Snapshot(stored);
+    let given = args.options.parameters().options(&|word| kind_of(word, &source, &discovery))?;
+    let options = Options { same_cluster, ..given };
     let plan = plan(&observe(&source, &selection, cluster, Served::from(&discovery), &options).await?, &options);
     let progress = Arc::new(Progress::default());
     let (shown, name, own) = (Arc::clone(&progress), args.restoresession.clone(), namespace.to_owned());
@@ -138,17 +130,22 @@ async fn restore(args: &RestoreArgs, cluster: &Cluster, session: &RestoreSession
             }
         }
     });
-    Ok(apply::apply(Arc::new(plan), source, cluster.clone(), Mode::Write, Patience::default(), stop, progress).await)
+    let notes = plan.notes.clone();
+    let report = apply::apply(Arc::new(plan), source, cluster.clone(), Mode::Write, Patience::default(), stop, progress).await;
+    tell(&notes, &report);
+    Ok(report)
 }
 
-fn unserved(info: &KindInfo) -> Kind {
-    Kind {
-        info: info.clone(),
-        verbs: Vec::new(),
-        short_names: Vec::new(),
-        singular: info.kind.to_lowercase(),
-        served_versions: Vec::new(),
-        has_status: false,
+/// What a status has no room for stands in the log.
+fn tell(notes: &[String], report: &Report) {
+    for warning in notes.iter().chain(&report.warnings) {
+        tracing::warn!("{warning}");
+    }
+    for failure in &report.failures {
+        tracing::error!("{}: {}", failure.object, failure.cause);
+    }
+    if report.more_warnings > 0 {
+        tracing::warn!("and {} more warnings", report.more_warnings);
     }
 }
 
@@ -167,7 +164,7 @@ async fn note(client: &Client, namespace: &str, name: &str, component: RestoreCo
 }
 
 fn running(progress: &Progress, seconds: u64) -> RestoreComponentStatus {
-    let (done, total) = (progress.done.load(Ordering::Relaxed), progress.total.load(Ordering::Relaxed));
+    let (done, total) = (progress.done(), progress.total());
     RestoreComponentStatus {
         phase: Some(RestorePhase::Running),
         progress: Some(RestoreProgress {
@@ -185,10 +182,11 @@ fn running(progress: &Progress, seconds: u64) -> RestoreComponentStatus {
 fn finished(report: &Report, milliseconds: u64) -> RestoreComponentStatus {
     let number = |count: u64| i64::try_from(count).ok();
     let skipped: u64 = report.skipped.values().sum::<u64>() + report.unchanged;
-    let total = report.created + report.updated + skipped + report.failed + report.not_attempted;
+    let total = report.changed() + skipped + report.failed + report.not_attempted;
     let failures = report.failures.iter().take(MAX_FAILURES);
     let error = if report.not_attempted > 0 {
-        Some(format!("stopped before {} of {total} objects; a new RestoreSession goes on from here", report.not_attempted))
+        let why = report.lost.as_ref().map_or_else(String::new, |why| format!(": {why}"));
+        Some(format!("stopped before {} of {total} objects{why}; a new RestoreSession goes on from here", report.not_attempted))
     } else {
         let causes: Vec<String> = report.causes.iter().take(3).map(|group| format!("{} objects: {}", group.count, group.cause)).collect();
         (report.failed > 0).then(|| format!("{} of {total} objects were not restored: {}", report.failed, causes.join("; ")))
@@ -200,12 +198,51 @@ fn finished(report: &Report, milliseconds: u64) -> RestoreComponentStatus {
         counts: Some(RestoreCounts {
             created: number(report.created),
             updated: number(report.updated),
-            recreated: Some(0),
+            recreated: number(report.recreated),
             skipped: number(skipped),
             failed: number(report.failed),
             total: number(total),
         }),
         failures: failures.map(|failure| RestoreFailure { object: failure.object.clone(), reason: failure.cause.clone() }).collect(),
         progress: None,
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: RestoreArgs,
+    }
+
+    #[test]
+    fn every_parameter_of_the_function_is_a_flag() {
+        // A Function passes every parameter, the unset ones empty.
+        let settings = kubestash::deploy::Settings::default();
+        let function = kubestash::deploy::addon::catalogue(&settings).into_iter().find(|one| one["metadata"]["name"] == "kubedump-restore").unwrap();
+        let flags: Vec<String> = function["spec"]["args"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .skip(3)
+            .map(|arg| {
+                let flag = arg.as_str().unwrap().split('=').next().unwrap();
+                format!("{flag}=")
+            })
+            .collect();
+        let line = ["restore", "--restoresession=r"].into_iter().chain(flags.iter().map(String::as_str));
+        let args = Line::try_parse_from(line).unwrap().args;
+        assert_eq!(args.options.parameters(), kubestash::session::parameters::RestoreParameters::default());
+        let some =
+            Line::try_parse_from(["restore", "--restoresession=r", "--snapshot=s", "--existing=update", "--patches=- {}", "--max-iterations=5"])
+                .unwrap()
+                .args;
+        assert_eq!((some.options.parameters().existing.as_str(), some.options.parameters().patches.as_str()), ("update", "- {}"));
     }
 }

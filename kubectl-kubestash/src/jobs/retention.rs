@@ -25,7 +25,7 @@ use serde_json::json;
 use super::target::Target;
 use crate::{
     cli::exit,
-    resources::{namespaced, outcome::one_line, status::update_status},
+    resources::{advice::explained, namespaced, status::update_status},
 };
 
 /// Apply the retention policies of a BackupSession's repositories
@@ -53,13 +53,13 @@ pub async fn run(args: &RetentionArgs, cluster: &Cluster, namespace: &str) -> an
         let done = place.apply(&reference, !args.literal_period).await;
         if let Err(error) = &done {
             code = exit::ERROR;
-            tracing::error!("RetentionPolicy {reference} on {}: {}", info.name, one_line(error));
+            tracing::error!("RetentionPolicy {reference} on {}: {}", info.name, explained(error));
         }
         let status = RetentionPolicyApplyStatus {
             ref_: Some(reference),
             repository: Some(info.name.clone()),
             phase: Some(if done.is_ok() { RetentionPolicyPhase::Applied } else { RetentionPolicyPhase::FailedToApply }),
-            error: done.err().map(|error| one_line(&error)),
+            error: done.err().map(|error| explained(&error)),
         };
         update_status(&sessions, &args.backupsession, |session: &mut BackupSession| {
             let all = &mut session.status.get_or_insert_default().retention_policy;

@@ -71,9 +71,10 @@ impl Context {
         seen.insert(repository.uid().unwrap_or_default(), (repository.metadata.generation, Instant::now()));
     }
 
-    /// Tells of the conditions of an object that has come into another phase.
-    pub async fn told<K: Resource<DynamicType = ()>>(&self, object: &K, conditions: &[Condition]) {
-        for condition in conditions {
+    /// Tells of the conditions of an object that say something else than before.
+    pub async fn told<K: Resource<DynamicType = ()>>(&self, object: &K, before: &[Condition], now: &[Condition]) {
+        let same = |one: &Condition, other: &Condition| (&one.type_, &one.status, &one.message) == (&other.type_, &other.status, &other.message);
+        for condition in now.iter().filter(|condition| !before.iter().any(|old| same(old, condition))) {
             let type_ = if condition.is_true() { EventType::Normal } else { EventType::Warning };
             let reason = condition.reason.as_deref().unwrap_or(&condition.type_);
             self.event(object, type_, reason, condition.message.clone().unwrap_or_default()).await;

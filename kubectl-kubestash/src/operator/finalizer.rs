@@ -23,7 +23,7 @@ where
     Ok(())
 }
 
-/// Removes it. An object that is gone is no error.
+/// Removes it from an object that is being deleted. One that is gone is no error, and another one that has its name by now is left alone.
 ///
 /// # Errors
 /// The API server's.
@@ -31,7 +31,7 @@ pub async fn remove<K>(api: &Api<K>, name: &str) -> kube::Result<()>
 where
     K: Resource + Clone + Serialize + DeserializeOwned + std::fmt::Debug,
 {
-    let Some(found) = api.get_opt(name).await? else { return Ok(()) };
+    let Some(found) = api.get_opt(name).await?.filter(|found| found.meta().deletion_timestamp.is_some()) else { return Ok(()) };
     let left: Vec<&String> = found.finalizers().iter().filter(|other| *other != CLEANUP_FINALIZER).collect();
     if left.len() == found.finalizers().len() {
         return Ok(());

@@ -14,10 +14,12 @@ const PATIENCE: SignedDuration = SignedDuration::from_secs(60);
 pub enum JobState {
     /// There is none.
     Absent,
-    /// It has not ended; what it waits for, if that takes long.
+    /// It has not ended.
     Running {
-        /// Why its Pod does not run, in a sentence.
+        /// Why its Pod does not run, in a sentence, and what to do about it.
         waits_for: Option<String>,
+        /// Whether it has waited for so long that somebody should know.
+        long: bool,
     },
     /// Its Pod ended well.
     Succeeded,
@@ -43,10 +45,12 @@ pub fn state_of(job: Option<&Job>, pods: &[Pod], now: Timestamp) -> JobState {
             _ => {}
         }
     }
-    JobState::Running { waits_for: waits_for(job, pods, now) }
+    let since = job.status.as_ref().and_then(|status| status.start_time.as_ref()).or(job.metadata.creation_timestamp.as_ref());
+    let long = since.is_some_and(|since| now.duration_since(since.0) >= PATIENCE);
+    JobState::Running { waits_for: waits_for(job, pods), long }
 }
 
-/// Why a Pod ended otherwise than well.
+/// Why a Pod ended otherwise than well, in its own last words if it had any.
 fn ended(pod: &Pod) -> Option<String> {
     let name = pod.metadata.name.as_deref().unwrap_or_default();
     let status = pod.status.as_ref()?;
@@ -56,14 +60,38 @@ fn ended(pod: &Pod) -> Option<String> {
     let containers = status.init_container_statuses.iter().chain(status.container_statuses.iter()).flatten();
     let state = containers.filter_map(|container| container.state.as_ref()?.terminated.as_ref()).find(|state| state.exit_code != 0)?;
     let reason = state.reason.as_deref().unwrap_or("Error");
-    Some(format!("Pod {name} ended with exit code {} ({reason}); `kubectl logs {name}` may say more", state.exit_code))
+    let said = match state.message.as_deref().and_then(last_words) {
+        _ if reason == "OOMKilled" => ": it needs more memory; raise resources.limits.memory of the container".to_owned(),
+        Some(words) => format!(": {words}"),
+        None => format!("; `kubectl logs {name}` may say more"),
+    };
+    Some(format!("Pod {name} ended with exit code {} ({reason}){said}", state.exit_code))
 }
 
-fn waits_for(job: &Job, pods: &[Pod], now: Timestamp) -> Option<String> {
-    let since = job.status.as_ref().and_then(|status| status.start_time.as_ref()).or(job.metadata.creation_timestamp.as_ref())?.0;
-    if now.duration_since(since) < PATIENCE {
-        return None;
-    }
+/// Longest last words, in characters.
+const MAX_WORDS: usize = 600;
+
+/// What a container said last, in one line. The kubelet keeps the end of the log of one that failed.
+///
+/// Our own program ends with `error:`, `cause:` and `hint:`; of others it is the last line that is not empty.
+fn last_words(log: &str) -> Option<String> {
+    let mut parts: Vec<&str> = log.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let begin = parts.iter().rposition(|line| line.starts_with("error: ")).unwrap_or(parts.len().saturating_sub(1));
+    let own = parts.split_off(begin);
+    let words: String = own
+        .iter()
+        .map(|line| match line.split_once(": ") {
+            Some(("error", text)) => text.to_owned(),
+            Some(("cause", text)) => format!(": {text}"),
+            Some(("hint", text)) => format!("; {text}"),
+            _ => format!(" {line}"),
+        })
+        .collect();
+    let words: String = words.trim().chars().take(MAX_WORDS).collect();
+    (!words.is_empty()).then_some(words)
+}
+
+fn waits_for(job: &Job, pods: &[Pod]) -> Option<String> {
     let name = job.metadata.name.as_deref().unwrap_or_default();
     let Some(pod) = pods.iter().find(|pod| pod.metadata.deletion_timestamp.is_none()) else {
         return Some(format!("Job {name} has no Pod yet; `kubectl describe job {name}` says why"));
@@ -74,25 +102,52 @@ fn waits_for(job: &Job, pods: &[Pod], now: Timestamp) -> Option<String> {
     }
     let pod_name = pod.metadata.name.as_deref().unwrap_or_default();
     let containers = status.init_container_statuses.iter().chain(status.container_statuses.iter()).flatten();
-    let waiting = containers.filter_map(|container| container.state.as_ref()?.waiting.as_ref()).next();
+    let waiting = containers.filter_map(|container| Some((container, container.state.as_ref()?.waiting.as_ref()?))).next();
     let unscheduled = status.conditions.iter().flatten().find(|condition| condition.type_ == "PodScheduled" && condition.status == "False");
-    let why = match (unscheduled, waiting) {
-        (Some(condition), _) => condition.message.clone().or_else(|| condition.reason.clone()),
-        (None, Some(waiting)) => {
-            let parts = [waiting.reason.as_deref(), waiting.message.as_deref()];
-            Some(parts.into_iter().flatten().collect::<Vec<_>>().join(": "))
+    let (why, next) = match (unscheduled, waiting) {
+        (Some(condition), _) => {
+            let said = condition.message.clone().or_else(|| condition.reason.clone()).unwrap_or_default();
+            let next = if said.contains("persistentvolumeclaim") {
+                "create the claim in the namespace of the Pod"
+            } else {
+                "make room on a node, or change nodeSelector, tolerations or resources of the Pod"
+            };
+            (said, Some(next))
         }
-        (None, None) => None,
+        (None, Some((container, waiting))) => {
+            let parts = [waiting.reason.as_deref(), waiting.message.as_deref()];
+            let said = parts.into_iter().flatten().collect::<Vec<_>>().join(": ");
+            match waiting.reason.as_deref() {
+                Some("ErrImagePull" | "ImagePullBackOff" | "ErrImageNeverPull" | "InvalidImageName") => (
+                    format!("its image {} cannot be had: {said}", container.image),
+                    Some(
+                        "check name and registry of the image, and whether it needs imagePullSecrets; `kubectl kubestash install --image` names another",
+                    ),
+                ),
+                Some("CreateContainerConfigError") => (said, Some("create what is missing in the namespace of the Pod")),
+                // Of the node's own troubles, as a runtime that does not answer, the Pod's Events tell.
+                _ => (said, None),
+            }
+        }
+        (None, None) => ("no reason is known".to_owned(), None),
     };
-    Some(format!("Pod {pod_name} is pending: {}", why.unwrap_or_else(|| "no reason is known".to_owned())))
+    let next = next.map_or_else(|| format!("; `kubectl describe pod {pod_name}` may say more"), |next| format!("; {next}"));
+    Some(format!("Pod {pod_name} is pending: {why}{next}"))
 }
 
-/// Asks for a Job and its Pods.
+/// Whether a Job was made for an object of this uid. One that has no owner is known by its name alone.
+fn is_for(job: &Job, owner: Option<&str>) -> bool {
+    let mut owners = job.metadata.owner_references.iter().flatten().filter(|reference| reference.controller == Some(true));
+    owner.is_none_or(|uid| owners.all(|reference| reference.uid == uid))
+}
+
+/// Asks for a Job and its Pods. A Job whose owner has another uid than `owner` is of an object of the same name that was deleted: it goes soon,
+/// and tells nothing.
 ///
 /// # Errors
 /// The API server's.
-pub async fn observe(client: &Client, namespace: &str, name: &str, now: Timestamp) -> kube::Result<JobState> {
-    let job = namespaced::<Job>(client, namespace).get_opt(name).await?;
+pub async fn observe(client: &Client, namespace: &str, name: &str, owner: Option<&str>, now: Timestamp) -> kube::Result<JobState> {
+    let job = namespaced::<Job>(client, namespace).get_opt(name).await?.filter(|job| is_for(job, owner));
     if job.is_none() {
         return Ok(JobState::Absent);
     }
@@ -128,26 +183,69 @@ mod tests {
             {"name": "c", "ready": false, "restartCount": 0, "image": "", "imageID": "", "state": {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}},
         ]}});
         let JobState::Failed { message } = state(done("Failed"), killed) else { panic!("it failed") };
-        assert!(message.contains("exit code 137 (OOMKilled)"), "{message}");
+        assert!(message.contains("exit code 137 (OOMKilled): it needs more memory"), "{message}");
         let evicted = json!({"metadata": {"name": "p"}, "status": {"reason": "Evicted", "message": "disk pressure"}});
         assert_eq!(state(done("Failed"), evicted), JobState::Failed { message: "Pod p ended: Evicted: disk pressure".to_owned() });
     }
 
     #[test]
+    fn a_job_of_another_object_of_the_same_name_is_none() {
+        let job = |owners: Value| serde_json::from_value::<Job>(json!({"metadata": {"name": "j", "ownerReferences": owners}})).unwrap();
+        let owner = |uid: &str, controller: bool| json!({"apiVersion": "v1", "kind": "K", "name": "n", "uid": uid, "controller": controller});
+        assert!(is_for(&job(json!([owner("new", true)])), Some("new")));
+        assert!(!is_for(&job(json!([owner("old", true)])), Some("new")));
+        assert!(is_for(&job(json!([owner("other", false), owner("new", true)])), Some("new")));
+        assert!(is_for(&job(json!([owner("old", true)])), None), "nobody asks");
+        assert!(is_for(&job(json!([])), Some("new")));
+    }
+
+    #[test]
+    fn the_last_words_of_a_container() {
+        let log = "2026-01-01T00:00:00Z  INFO x: begins\nerror: cannot read Secret demo/s\n  cause: it does not exist\n  hint: create it\n";
+        for (log, words) in [
+            (log, Some("cannot read Secret demo/s: it does not exist; create it")),
+            ("first\n\nsh: psql: not found\n", Some("sh: psql: not found")),
+            ("\n \n", None),
+            ("", None),
+        ] {
+            assert_eq!(last_words(log).as_deref(), words, "{log:?}");
+        }
+        assert_eq!(last_words(&"x".repeat(5000)).unwrap().len(), MAX_WORDS);
+        let pod = json!({"metadata": {"name": "p"}, "status": {"containerStatuses": [
+            {"name": "c", "ready": false, "restartCount": 0, "image": "", "imageID": "", "state": {"terminated": {"exitCode": 1, "reason": "Error", "message": log}}},
+        ]}});
+        let failed = state(json!({"status": {"conditions": [{"type": "Failed", "status": "True", "message": "m"}]}}), pod);
+        let message = "Pod p ended with exit code 1 (Error): cannot read Secret demo/s: it does not exist; create it".to_owned();
+        assert_eq!(failed, JobState::Failed { message });
+    }
+
+    #[test]
     fn what_a_job_waits_for() {
         let reason = |pod: Value| match state(json!({"status": {}}), pod) {
-            JobState::Running { waits_for } => waits_for,
+            JobState::Running { waits_for, long: true } => waits_for,
             other => panic!("{other:?}"),
         };
+        let young = json!({"status": {"startTime": "2026-01-01T00:01:59Z"}});
+        assert!(matches!(state(young, Value::Null), JobState::Running { waits_for: Some(_), long: false }));
         assert!(reason(Value::Null).unwrap().contains("has no Pod yet"));
         assert_eq!(reason(json!({"metadata": {"name": "p"}, "status": {"phase": "Running"}})), None);
         let pull = json!({"metadata": {"name": "p"}, "status": {"phase": "Pending", "containerStatuses": [
-            {"name": "c", "ready": false, "restartCount": 0, "image": "", "imageID": "", "state": {"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}}},
+            {"name": "c", "ready": false, "restartCount": 0, "image": "a/b:1", "imageID": "", "state": {"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}}},
         ]}});
-        assert_eq!(reason(pull).unwrap(), "Pod p is pending: ImagePullBackOff: no such image");
+        let text = reason(pull).unwrap();
+        assert!(text.starts_with("Pod p is pending: its image a/b:1 cannot be had: ImagePullBackOff: no such image; check name"), "{text}");
         let full = json!({"metadata": {"name": "p"}, "status": {"phase": "Pending", "conditions": [
             {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes are available"},
         ]}});
-        assert_eq!(reason(full).unwrap(), "Pod p is pending: 0/1 nodes are available");
+        let text = reason(full).unwrap();
+        assert!(text.starts_with("Pod p is pending: 0/1 nodes are available; make room"), "{text}");
+        let slow = json!({"metadata": {"name": "p"}, "status": {"phase": "Pending", "containerStatuses": [
+            {"name": "c", "ready": false, "restartCount": 0, "image": "", "imageID": "", "state": {"waiting": {"reason": "ContainerCreating"}}},
+        ]}});
+        assert_eq!(reason(slow).unwrap(), "Pod p is pending: ContainerCreating; `kubectl describe pod p` may say more");
+        let claim = json!({"metadata": {"name": "p"}, "status": {"phase": "Pending", "conditions": [
+            {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "persistentvolumeclaim \"x\" not found"},
+        ]}});
+        assert!(reason(claim).unwrap().ends_with("create the claim in the namespace of the Pod"));
     }
 }

@@ -15,10 +15,14 @@ mod hooks;
 mod job_state;
 mod leader;
 mod metrics;
+#[cfg(test)]
+mod model;
+mod outcome;
 mod own_job;
 mod repository;
 mod restore_session;
 mod server;
+mod session;
 mod snapshot;
 mod storage;
 mod watch;
@@ -66,6 +70,11 @@ impl Error {
         }
     }
 
+    /// Whether something was decided for a state that is over.
+    fn is_conflict(&self) -> bool {
+        self.category() == "Conflict"
+    }
+
     /// What happened, in a line.
     fn text(&self) -> String {
         match self {
@@ -76,10 +85,10 @@ impl Error {
 
     /// What becomes of the object: a conflict is nothing but an old view, the rest is left a while.
     fn again(&self) -> Action {
-        match self.category() {
-            "Conflict" => Action::requeue(Duration::from_millis(500)),
-            _ => Action::requeue(Duration::from_secs(kubestash::api::labels::REQUEUE_SECONDS)),
+        if self.is_conflict() {
+            return Action::requeue(Duration::from_millis(500));
         }
+        Action::requeue(Duration::from_secs(kubestash::api::labels::REQUEUE_SECONDS))
     }
 }
 

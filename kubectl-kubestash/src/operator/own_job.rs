@@ -1,7 +1,7 @@
 //! Jobs of our own image beside a storage: in its namespace, with its volume, its settings and its Secret.
 
 use k8s_openapi::{api::batch::v1::Job, apimachinery::pkg::apis::meta::v1::OwnerReference};
-use kube::ResourceExt as _;
+use kube::{Resource, ResourceExt as _};
 use kubestash::{
     api::{BackupStorage, labels},
     session::job::{OwnJob, own_job, storage_account},
@@ -9,6 +9,13 @@ use kubestash::{
 
 use super::{Error, context::Context};
 use crate::resources::{access::Access, create_once, namespaced, storage::secret_of};
+
+/// Name of a Job that does something for an object: another one for each object that ever had its name, and for those of other namespaces, as
+/// their Jobs run beside the same storage and stay for a while.
+pub fn name<K: Resource<DynamicType = ()>>(what: &str, object: &K) -> String {
+    let uid = object.uid().unwrap_or_default();
+    kubestash::api::join_name(what, &object.name_any(), uid.get(..8).unwrap_or(&uid))
+}
 
 /// Seconds for which such a Job stays to be looked at.
 const KEEP: i32 = 3600;

@@ -6,7 +6,12 @@ use std::sync::{
 };
 
 use anyhow::Context as _;
-use axum::{Router, http::StatusCode, routing::get};
+use axum::{
+    Router,
+    body::Body,
+    http::{StatusCode, header::CONTENT_TYPE},
+    routing::get,
+};
 
 use super::context::Context;
 
@@ -27,7 +32,14 @@ pub async fn serve(port: u16, context: Arc<Context>, ready: Arc<AtomicBool>) -> 
                 }
             }),
         )
-        .route("/metrics", get(move || async move { context.metrics.text() }));
+        // Some megabytes where there are thousands of Snapshots: sent piece by piece.
+        .route(
+            "/metrics",
+            get(move || async move {
+                let parts = context.metrics.parts().map(Ok::<_, std::convert::Infallible>);
+                ([(CONTENT_TYPE, "text/plain; version=0.0.4")], Body::from_stream(futures::stream::iter(parts)))
+            }),
+        );
     let address = std::net::SocketAddr::from(([0, 0, 0, 0], port));
     let listener = tokio::net::TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
     Ok(axum::serve(listener, app).await?)

@@ -1,33 +1,72 @@
 //! Which changes call which reconciler.
+//!
+//! What is watched stays in memory as long as the operator runs, and there may be thousands of Snapshots: objects are kept without what only the
+//! API server needs, and a watch that only has to know whom an object belongs to reads no more of it.
 
 use std::sync::Arc;
 
 use futures::StreamExt as _;
 use k8s_openapi::api::batch::v1::{CronJob, Job};
 use kube::{
-    Api, Resource, ResourceExt as _,
+    Api, Client, Resource, ResourceExt as _,
+    api::ObjectMeta,
     runtime::{
-        Controller,
+        Controller, WatchStreamExt as _,
         controller::{self, Action, Config},
-        reflector::{ObjectRef, Store},
-        watcher,
+        reflector::{self, ObjectRef, Store},
+        watcher::{self, watcher},
     },
 };
 use kubestash::api::{BackupConfiguration, BackupSession, BackupStorage, Repository, RestoreSession, Snapshot, labels};
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, de::DeserializeOwned};
 
 use super::{Error, backup_session, configuration, context::Context, metrics::Stores, repository, restore_session, snapshot, storage};
 
 /// Objects of a kind that are worked on at the same time. A session waits for its hooks, and should not make others wait.
 const CONCURRENCY: u16 = 16;
 
+/// Objects of a page, when all of a kind are read: a page is in memory twice, as text and as objects.
+const PAGE: u32 = 100;
+
 fn everything() -> watcher::Config {
-    watcher::Config::default()
+    watcher::Config::default().page_size(PAGE)
 }
 
 /// Only what this operator has made.
 fn ours() -> watcher::Config {
-    watcher::Config::default().labels(&format!("{}={}", labels::MANAGED_BY, labels::MANAGED_BY_KUBESTASH))
+    everything().labels(&format!("{}={}", labels::MANAGED_BY, labels::MANAGED_BY_KUBESTASH))
+}
+
+/// A controller of all objects of a kind, and what it has seen of them.
+fn controller_of<K>(client: &Client) -> (Controller<K>, Store<K>)
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug + Send + Sync + 'static,
+{
+    let (reader, writer) = reflector::store();
+    let seen = watcher(Api::<K>::all(client.clone()), everything()).default_backoff();
+    // Who owns which field is as long as the rest of an object, and nobody here asks for it.
+    let seen = seen.modify(|object| object.meta_mut().managed_fields = None);
+    (Controller::for_stream(seen.reflect(writer).applied_objects(), reader.clone()), reader)
+}
+
+/// As much of a Snapshot as tells whose it is.
+#[derive(Debug, Clone, Deserialize, Resource)]
+#[resource(inherit = "Snapshot")]
+struct SnapshotHead {
+    metadata: ObjectMeta,
+    spec: SnapshotOrigin,
+}
+
+/// The session that made a Snapshot.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct SnapshotOrigin {
+    backup_session: Option<String>,
+}
+
+/// Changes of Snapshots, of which no more is read than whose they are.
+fn snapshot_heads(client: &Client) -> impl futures::Stream<Item = Result<SnapshotHead, watcher::Error>> + Send + 'static {
+    watcher(Api::<SnapshotHead>::all(client.clone()), everything()).default_backoff().touched_objects()
 }
 
 /// Runs one controller to its end, which only comes with the process's.
@@ -72,8 +111,7 @@ where
 pub async fn run(context: Arc<Context>) {
     let client = context.client.clone();
     let (storages, seen_storages) = {
-        let controller = Controller::new(Api::<BackupStorage>::all(client.clone()), everything());
-        let seen = controller.store();
+        let (controller, seen) = controller_of::<BackupStorage>(&client);
         // What a repository has grown to is told by its storage.
         let controller = controller.owns(Api::<Job>::all(client.clone()), ours()).watches(
             Api::<Repository>::all(client.clone()),
@@ -89,10 +127,9 @@ pub async fn run(context: Arc<Context>) {
         (drive(controller, storage::reconcile, Arc::clone(&context)), seen)
     };
     let (repositories, seen_repositories) = {
-        let controller = Controller::new(Api::<Repository>::all(client.clone()), everything());
-        let seen = controller.store();
-        let store = controller.store();
-        let controller = controller.owns(Api::<Snapshot>::all(client.clone()), everything()).watches(
+        let (controller, seen) = controller_of::<Repository>(&client);
+        let store = seen.clone();
+        let controller = controller.owns_stream(snapshot_heads(&client)).watches(
             Api::<BackupStorage>::all(client.clone()),
             everything(),
             move |storage: BackupStorage| picked(&store, |repository| storage::refers_to(repository, &storage)),
@@ -100,9 +137,8 @@ pub async fn run(context: Arc<Context>) {
         (drive(controller, repository::reconcile, Arc::clone(&context)), seen)
     };
     let (configurations, seen_configurations) = {
-        let controller = Controller::new(Api::<BackupConfiguration>::all(client.clone()), everything());
-        let seen = controller.store();
-        let (by_storage, by_repository) = (controller.store(), controller.store());
+        let (controller, seen) = controller_of::<BackupConfiguration>(&client);
+        let (by_storage, by_repository) = (seen.clone(), seen.clone());
         let controller = controller
             .owns(Api::<CronJob>::all(client.clone()), ours())
             .watches(Api::<BackupStorage>::all(client.clone()), everything(), move |storage: BackupStorage| {
@@ -118,26 +154,20 @@ pub async fn run(context: Arc<Context>) {
         (drive(controller, configuration::reconcile, Arc::clone(&context)), seen)
     };
     let (sessions, seen_sessions) = {
-        let controller = Controller::new(Api::<BackupSession>::all(client.clone()), everything());
-        let seen = controller.store();
-        let controller = controller.owns(Api::<Job>::all(client.clone()), ours()).watches(
-            Api::<Snapshot>::all(client.clone()),
-            everything(),
-            |snapshot: Snapshot| {
+        let (controller, seen) = controller_of::<BackupSession>(&client);
+        let controller =
+            controller.owns(Api::<Job>::all(client.clone()), ours()).watches_stream(snapshot_heads(&client), |snapshot: SnapshotHead| {
                 let namespace = snapshot.namespace().unwrap_or_default();
                 snapshot.spec.backup_session.map(|name| ObjectRef::new(&name).within(&namespace))
-            },
-        );
+            });
         (drive(controller, backup_session::reconcile, Arc::clone(&context)), seen)
     };
     let (snapshots, seen_snapshots) = {
-        let controller = Controller::new(Api::<Snapshot>::all(client.clone()), everything());
-        let seen = controller.store();
+        let (controller, seen) = controller_of::<Snapshot>(&client);
         (drive(controller, snapshot::reconcile, Arc::clone(&context)), seen)
     };
     let (restores, seen_restores) = {
-        let controller = Controller::new(Api::<RestoreSession>::all(client.clone()), everything());
-        let seen = controller.store();
+        let (controller, seen) = controller_of::<RestoreSession>(&client);
         let controller = controller.owns(Api::<Job>::all(client.clone()), ours());
         (drive(controller, restore_session::reconcile, Arc::clone(&context)), seen)
     };

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use futures::future::try_join_all;
 use k8s_openapi::{
     api::{
         core::v1::ServiceAccount,
@@ -105,21 +106,23 @@ impl Access {
             let account: ServiceAccount = serde_json::from_value(account).map_err(read)?;
             apply(&namespaced(client, &self.namespace), &account).await?;
         }
-        for (namespace, role) in self.secret_roles() {
+        // None of these needs another one, and the Job waits for all.
+        let of_secrets = self.secret_roles().into_iter().map(async |(namespace, role)| {
             let role: Role = serde_json::from_value(role).map_err(read)?;
             let name = role.metadata.name.clone().unwrap_or_default();
             apply(&namespaced(client, &namespace), &role).await?;
             let binding: RoleBinding = serde_json::from_value(self.binding("RoleBinding", "Role", &name, Some(&namespace))).map_err(read)?;
-            apply(&namespaced(client, &namespace), &binding).await?;
-        }
-        for (namespace, role) in &self.roles {
+            apply(&namespaced(client, &namespace), &binding).await
+        });
+        let of_roles = self.roles.iter().map(async |(namespace, role)| {
             let binding: RoleBinding = serde_json::from_value(self.binding("RoleBinding", "ClusterRole", role, Some(namespace))).map_err(read)?;
-            apply(&namespaced(client, namespace), &binding).await?;
-        }
-        for role in &self.cluster_roles {
+            apply(&namespaced(client, namespace), &binding).await
+        });
+        let of_cluster_roles = self.cluster_roles.iter().map(async |role| {
             let binding: ClusterRoleBinding = serde_json::from_value(self.binding("ClusterRoleBinding", "ClusterRole", role, None)).map_err(read)?;
-            apply(&cluster_wide(client), &binding).await?;
-        }
+            apply(&cluster_wide(client), &binding).await
+        });
+        futures::try_join!(try_join_all(of_secrets), try_join_all(of_roles), try_join_all(of_cluster_roles))?;
         Ok(())
     }
 }

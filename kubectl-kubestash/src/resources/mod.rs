@@ -2,6 +2,7 @@
 
 pub mod access;
 pub mod adopt;
+pub mod advice;
 pub mod outcome;
 pub mod permission;
 pub mod status;
@@ -60,6 +61,11 @@ pub fn is_missing(error: &kube::Error) -> bool {
     matches!(error, kube::Error::Api(status) if status.code == 404)
 }
 
+/// Whether it is not the object that is missing but the whole kind: the API server does not know the path.
+pub fn is_unserved(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if status.code == 404 && status.reason != "NotFound")
+}
+
 /// Whether the object was there already.
 pub fn exists_already(error: &kube::Error) -> bool {
     matches!(error, kube::Error::Api(status) if status.code == 409 && status.reason == "AlreadyExists")
@@ -68,16 +74,45 @@ pub fn exists_already(error: &kube::Error) -> bool {
 /// Makes an object, or finds that it is there.
 ///
 /// # Errors
-/// The API server's.
+/// The API server's. A conflict while one of the same name belongs to another owner: to one of the same name as ours, which was deleted, so
+/// that the garbage collector will remove it.
 pub async fn create_once<K>(api: &Api<K>, object: &K) -> kube::Result<()>
 where
     K: Resource + Serialize + DeserializeOwned + Clone + std::fmt::Debug,
 {
     match api.create(&PostParams::default(), object).await {
         Ok(_) => Ok(()),
-        Err(error) if exists_already(&error) => Ok(()),
+        Err(error) if exists_already(&error) => match api.get_opt(&object.name_any()).await? {
+            Some(found) if is_foreign(found.owner_references(), object.owner_references()) => Err(still_there(&found)),
+            _ => Ok(()),
+        },
         Err(error) => Err(error),
     }
+}
+
+/// Whether both have an owner, and not the same.
+fn is_foreign(found: &[OwnerReference], wanted: &[OwnerReference]) -> bool {
+    let owner = |all: &[OwnerReference]| all.iter().find(|owner| owner.controller == Some(true)).map(|owner| owner.uid.clone());
+    owner(found).zip(owner(wanted)).is_some_and(|(found, wanted)| found != wanted)
+}
+
+fn still_there<K: Resource>(found: &K) -> kube::Error {
+    let owner = found.owner_references().iter().find(|owner| owner.controller == Some(true));
+    let owner = owner.map(|owner| format!("{} {}", owner.kind, owner.name)).unwrap_or_default();
+    let message = format!("{:?} belongs to an earlier {owner} and is not removed yet", found.name_any());
+    kube::Error::Api(kube::core::Status::failure(&message, "Conflict").with_code(409).boxed())
+}
+
+/// An object as it is now; nothing when it is gone, also when another one has its name by now: nothing that is known of the one holds for the other.
+///
+/// # Errors
+/// The API server's.
+pub async fn as_it_is<K>(api: &Api<K>, known: &K) -> kube::Result<Option<K>>
+where
+    K: Resource + DeserializeOwned + Clone + std::fmt::Debug,
+{
+    let found = api.get_opt(&known.name_any()).await?;
+    Ok(found.filter(|found| found.meta().uid == known.meta().uid))
 }
 
 /// The owner reference of a controller.
@@ -101,5 +136,24 @@ where
         Ok(_) => Ok(()),
         Err(error) if is_missing(&error) => Ok(()),
         Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_belongs_to_another_owner_is_foreign() {
+        let of = |uid: &str, controller: bool| OwnerReference { uid: uid.to_owned(), controller: Some(controller), ..OwnerReference::default() };
+        for (found, wanted, foreign) in [
+            (vec![of("a", true)], vec![of("a", true)], false),
+            (vec![of("a", true)], vec![of("b", true)], true),
+            (vec![of("c", false), of("b", true)], vec![of("b", true)], false),
+            (vec![], vec![of("b", true)], false),
+            (vec![of("a", true)], vec![], false),
+        ] {
+            assert_eq!(is_foreign(&found, &wanted), foreign, "{found:?} {wanted:?}");
+        }
     }
 }

@@ -1,18 +1,17 @@
 //! What became of preparing storages and repositories, as their conditions tell it.
 
 use kube::ResourceExt as _;
-use kubestash::api::{
-    BackupSessionStatus, BackupStorage, Condition, Repository, RepositoryEntry, Snapshot, TypedObjectReference, conditions, conditions::reason,
-    set_condition,
-};
+use kubestash::api::{BackupStorage, Condition, Repository, RepositoryEntry, TypedObjectReference, conditions, conditions::reason, set_condition};
 use kubestash::{object::yaml, repository::RepositoryError};
+
+use super::advice::explained;
 
 /// A failure in one line: everything that led to it. Errors hold no values of Secrets.
 pub fn one_line(error: &anyhow::Error) -> String {
     let mut parts: Vec<String> = Vec::new();
     for cause in error.chain() {
         let text = cause.downcast_ref::<kube::Error>().map_or_else(|| cause.to_string(), super::said).replace('\n', " ");
-        let text = without_time(&text);
+        let text = without_answer(&without_time(&text));
         // Some causes repeat what they were caused by.
         if !parts.iter().any(|part| part.contains(&text)) {
             parts.push(text);
@@ -32,17 +31,14 @@ fn without_time(text: &str) -> String {
     }
 }
 
-/// Why a session failed, and what its Snapshots say about it.
-pub fn backup_failure(status: &BackupSessionStatus, snapshots: &[Snapshot]) -> String {
-    let mut why = vec![status.failure().unwrap_or_else(|| "no reason is known".to_owned())];
-    let error = |snapshot: &Snapshot| snapshot.status.as_ref()?.components.values().find_map(|component| component.error.clone());
-    for error in snapshots.iter().filter_map(error) {
-        // The operator tells what it knows itself in both places.
-        if !why.contains(&error) {
-            why.push(error);
-        }
-    }
-    why.join("; ")
+/// A store's error with the code and the message of an answer in XML, and nothing else of it: each answer has an id of its own.
+fn without_answer(text: &str) -> String {
+    let Some((head, answer)) = text.split_once("<?xml") else { return text.to_owned() };
+    let part = |tag: &str| answer.split_once(&format!("<{tag}>"))?.1.split('<').next();
+    let Some(code) = part("Code") else { return format!("{head}(an answer in XML)") };
+    // Azure writes id and time behind the message.
+    let message = part("Message").and_then(|message| message.split("RequestId:").next()).unwrap_or_default();
+    format!("{head}{code}: {}", message.trim())
 }
 
 /// `BackendInitialized`.
@@ -51,7 +47,7 @@ pub fn backend_initialised(done: Result<(), &anyhow::Error>) -> Condition {
         Ok(()) => {
             Condition::new(conditions::BACKEND_INITIALIZED, true, reason::BACKEND_INITIALIZATION_SUCCEEDED, "Successfully initialized backend.")
         }
-        Err(error) => Condition::new(conditions::BACKEND_INITIALIZED, false, reason::BACKEND_INITIALIZATION_FAILED, one_line(error)),
+        Err(error) => Condition::new(conditions::BACKEND_INITIALIZED, false, reason::BACKEND_INITIALIZATION_FAILED, explained(error)),
     }
 }
 
@@ -64,7 +60,7 @@ pub fn repository_initialised(done: Result<(), &anyhow::Error>) -> Condition {
             reason::REPOSITORY_INITIALIZATION_SUCCEEDED,
             "Successfully initialized repository",
         ),
-        Err(error) => Condition::new(conditions::REPOSITORY_INITIALIZED, false, reason::REPOSITORY_INITIALIZATION_FAILED, one_line(error)),
+        Err(error) => Condition::new(conditions::REPOSITORY_INITIALIZED, false, reason::REPOSITORY_INITIALIZATION_FAILED, explained(error)),
     }
 }
 
@@ -121,13 +117,32 @@ mod tests {
     use super::*;
 
     #[test]
+    fn conditions_have_the_words_of_kubestash() {
+        let error = anyhow::anyhow!("no bucket");
+        for (condition, type_, status, reason) in [
+            (backend_initialised(Ok(())), "BackendInitialized", "True", "BackendInitializationSucceeded"),
+            (backend_initialised(Err(&error)), "BackendInitialized", "False", "BackendInitializationFailed"),
+            (repository_initialised(Ok(())), "RepositoryInitialized", "True", "RepositoryInitializationSucceeded"),
+            (repository_initialised(Err(&error)), "RepositoryInitialized", "False", "RepositoryInitializationFailed"),
+        ] {
+            assert_eq!((condition.type_.as_str(), condition.status.as_str(), condition.reason.as_deref()), (type_, status, Some(reason)));
+            assert!(condition.is_true() || condition.message.as_deref().is_some_and(|message| message.contains("no bucket")));
+        }
+    }
+
+    #[test]
     fn the_same_failure_is_the_same_text() {
         let short = "Error performing GET http://x:1/b: HTTP error: connection refused";
         for time in ["12.3ms", "1.5s", "10s, after 2 retries, max_retries: 2, retry_timeout: 10s "] {
             assert_eq!(without_time(&format!("Error performing GET http://x:1/b in {time} - HTTP error: connection refused")), short);
         }
+        let told = "403 Forbidden: <?xml version=\"1.0\"?> <Error><Code>AccessDenied</Code><Message>Access Denied.</Message><RequestId>1F</RequestId></Error>";
+        assert_eq!(without_answer(told), "403 Forbidden: AccessDenied: Access Denied.");
+        let azure = "409: <?xml version=\"1.0\"?><Error><Code>LeaseLost</Code><Message>It is lost. RequestId:1f Time:2026</Message></Error>";
+        assert_eq!(without_answer(azure), "409: LeaseLost: It is lost.");
+        assert_eq!(without_answer("502: <?xml version=\"1.0\"?><html/>"), "502: (an answer in XML)");
         for other in ["no folder in sight - after all", "in 5 steps - or more", ""] {
-            assert_eq!(without_time(other), other);
+            assert_eq!(without_answer(&without_time(other)), other);
         }
     }
 }

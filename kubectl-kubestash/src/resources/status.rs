@@ -1,4 +1,5 @@
-//! Writing a status that several write: read, change, write what was read, and again when somebody else was faster.
+//! Writing a status. What adds to it is done with whatever stands there; what was decided for an object as a whole holds for what was seen, and for
+//! nothing newer.
 
 use kube::{Api, Resource, ResourceExt as _, api::PostParams};
 use serde::{Serialize, de::DeserializeOwned};
@@ -6,7 +7,21 @@ use serde::{Serialize, de::DeserializeOwned};
 /// How often the same status is tried to be written.
 const TRIES: usize = 20;
 
-/// Changes an object's status. Nothing is sent when the change changes nothing.
+/// Writes the status of an object that was decided for it as it was seen.
+///
+/// # Errors
+/// The API server's; a conflict when the object was changed since: look again.
+pub async fn replace_status<K>(api: &Api<K>, seen: &K, change: impl FnOnce(&mut K)) -> kube::Result<K>
+where
+    K: Resource + Clone + Serialize + DeserializeOwned + std::fmt::Debug,
+{
+    let mut changed = seen.clone();
+    change(&mut changed);
+    api.replace_status(&seen.name_any(), &PostParams::default(), &changed).await
+}
+
+/// Changes a status that several write: reads it, changes it, writes it, and again when somebody else was faster. Nothing is sent when the change
+/// changes nothing.
 ///
 /// # Errors
 /// The API server's; a conflict only after many tries.

@@ -60,13 +60,6 @@ pub enum OpenError {
     },
 }
 
-impl OpenError {
-    /// Whether a Secret is the cause.
-    pub fn is_secret(&self) -> bool {
-        matches!(self, Self::SecretMissing { .. } | Self::SecretUnreadable { .. } | Self::SecretContent { .. })
-    }
-}
-
 /// Namespace and name of an object.
 pub fn full_name<K: kube::Resource>(object: &K) -> String {
     match object.namespace() {

@@ -11,7 +11,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt as _;
 use kubestash::api::{
     BackupConfiguration, BackupInvokerPhase, BackupSession, BackupSessionPhase, BackupSessionStatus, Repository, RepositoryPhase,
-    RetentionPolicyPhase, Session, Snapshot, SnapshotPhase, SnapshotStatusInfo, conditions, has_condition, is_false, is_true, parse_duration,
+    RetentionPolicyPhase, Session, Snapshot, SnapshotPhase, SnapshotStatusInfo, conditions, find_condition, has_condition, is_false, is_true,
+    parse_duration,
 };
 
 use crate::operator::job_state::JobState;
@@ -30,10 +31,28 @@ pub struct Seen {
     /// Of the repositories that the session names.
     pub repositories: Vec<Repository>,
     pub snapshots: Vec<Snapshot>,
+    /// Snapshots whose names the run needs, and which an earlier run of the same name has made.
+    pub earlier: Vec<String>,
     pub job: JobState,
     pub retention: JobState,
     /// Ended runs of the same session, newest first.
     pub ended: Vec<String>,
+}
+
+/// Annotation of a Snapshot: the uid of the BackupSession that made it, whose name another one may get later.
+pub const MADE_BY: &str = "kubestash.com/backupsession-uid";
+/// One without the annotation is of an earlier run when it is older than the run by so much: clocks of API servers differ a little.
+const CLOCKS: SignedDuration = SignedDuration::from_secs(60);
+
+/// Whether a Snapshot with the name that a run needs was made by another run of the same name.
+pub fn is_earlier(snapshot: &Snapshot, session: &BackupSession) -> bool {
+    match snapshot.annotations().get(MADE_BY) {
+        Some(uid) => Some(uid) != session.metadata.uid.as_ref(),
+        None => {
+            let age = session.creation_timestamp().zip(snapshot.creation_timestamp());
+            age.is_some_and(|(session, snapshot)| session.0.duration_since(snapshot.0) > CLOCKS)
+        }
+    }
 }
 
 /// Which hooks.
@@ -52,6 +71,8 @@ pub enum Step {
     EnsureSnapshots,
     NoSnapshots(String),
     EnsureJob,
+    /// It was made by an operator that ended before it could say so.
+    JobIsThere,
     /// The Job ended without a word about some Snapshots, or its time is over.
     Incomplete {
         snapshots: Vec<String>,
@@ -95,17 +116,38 @@ impl Seen {
         session.repositories.iter().any(|repository| configuration.retention_policy_of(repository.backend.as_deref()).is_some())
     }
 
+    /// What the Snapshots say now. One that is gone says what it said last; if it had not ended, it never will.
     fn infos(&self) -> Vec<SnapshotStatusInfo> {
         let info = |snapshot: &Snapshot| SnapshotStatusInfo {
             name: snapshot.name_any(),
             phase: Some(snapshot.status.as_ref().and_then(|status| status.phase).unwrap_or(SnapshotPhase::Pending)),
             app_ref: snapshot.spec.app_ref.clone(),
             repository: Some(snapshot.spec.repository.clone()),
+            message: remark(snapshot),
         };
         let mut all: Vec<SnapshotStatusInfo> = self.snapshots.iter().map(info).collect();
+        let listed = self.status().snapshots;
+        let gone = listed.into_iter().filter(|listed| !self.snapshots.iter().any(|snapshot| snapshot.name_any() == listed.name));
+        all.extend(gone.map(|listed| match listed.phase {
+            Some(phase) if phase.is_completed() => listed,
+            _ => SnapshotStatusInfo {
+                phase: Some(SnapshotPhase::Failed),
+                message: Some("it was deleted before its backup had ended".to_owned()),
+                ..listed
+            },
+        }));
         all.sort_by(|a, b| a.name.cmp(&b.name));
         all
     }
+}
+
+/// Why a Snapshot failed, or what it lacks.
+fn remark(snapshot: &Snapshot) -> Option<String> {
+    let status = snapshot.status.as_ref()?;
+    let error = status.components.values().find_map(|component| component.error.clone());
+    let failed = |type_: &str| find_condition(&status.conditions, type_).filter(|condition| condition.is_false())?.message.clone();
+    let partial = || find_condition(&status.conditions, conditions::BACKUP_PARTIAL).filter(|condition| condition.is_true())?.message.clone();
+    error.or_else(|| failed(conditions::SNAPSHOT_METADATA_UPLOADED)).or_else(partial)
 }
 
 pub fn decide(seen: &Seen, now: Timestamp) -> Step {
@@ -116,7 +158,9 @@ pub fn decide(seen: &Seen, now: Timestamp) -> Step {
     let begun = has_condition(&status.conditions, conditions::SNAPSHOTS_ENSURED)
         || has_condition(&status.conditions, conditions::PRE_BACKUP_HOOKS_EXECUTION_SUCCEEDED);
     if !begun && let Some(why) = obstacle(seen) {
-        return Step::Skip(why);
+        // An operator that ended in the middle may have made some already.
+        let open = unfinished(seen);
+        return if open.is_empty() { Step::Skip(why) } else { Step::Incomplete { snapshots: open, why, late: false } };
     }
     if status.backup_deadline.is_none()
         && let Some(time) = deadline(seen)
@@ -178,14 +222,19 @@ fn work(seen: &Seen, status: &BackupSessionStatus, now: Timestamp) -> Option<Ste
     }
     let open = unfinished(seen);
     if open.is_empty() {
-        return None;
+        let lost = seen.snapshots.is_empty() && status.snapshots.is_empty();
+        return lost.then(|| Step::NoSnapshots("the Snapshots were deleted before the backup had begun".to_owned()));
     }
     if late {
-        let why = format!("deadline exceeded: it did not end within {}", seen.session.spec.backup_timeout.as_deref().unwrap_or_default());
+        let waited = match &seen.job {
+            JobState::Running { waits_for: Some(why), .. } => format!(". {why}"),
+            _ => "; give it more time in backupTimeout of the session".to_owned(),
+        };
+        let why = format!("deadline exceeded: it did not end within {}{waited}", seen.session.spec.backup_timeout.as_deref().unwrap_or_default());
         return Some(Step::Incomplete { snapshots: open, why, late: true });
     }
     if !has_condition(&status.conditions, conditions::BACKUP_EXECUTOR_ENSURED) {
-        return Some(Step::EnsureJob);
+        return Some(if seen.job == JobState::Absent { Step::EnsureJob } else { Step::JobIsThere });
     }
     let incomplete = |why: String| Some(Step::Incomplete { snapshots: open.clone(), why, late: false });
     let told = is_true(&status.conditions, conditions::POD_HAS_BEEN_IN_PENDING_STATE_FOR_LONGER_THAN_EXPECTED);
@@ -193,14 +242,18 @@ fn work(seen: &Seen, status: &BackupSessionStatus, now: Timestamp) -> Option<Ste
         JobState::Absent => incomplete("the Job of the backup was deleted".to_owned()),
         JobState::Succeeded => incomplete("the Job of the backup ended without a report".to_owned()),
         JobState::Failed { message } => incomplete(message.clone()),
-        JobState::Running { waits_for: Some(why) } if !told => Some(Step::Pending(Some(why.clone()))),
-        JobState::Running { waits_for: None } if told => Some(Step::Pending(None)),
+        JobState::Running { waits_for: Some(why), long: true } if !told => Some(Step::Pending(Some(why.clone()))),
+        JobState::Running { waits_for: None, .. } if told => Some(Step::Pending(None)),
         JobState::Running { .. } => Some(Step::Wait(left(SOON))),
     }
 }
 
 fn ensure_snapshots(seen: &Seen, now: Timestamp) -> Step {
     let Some(session) = seen.own() else { return Step::NoSnapshots("the session is not in the BackupConfiguration any more".to_owned()) };
+    if let Some(other) = seen.earlier.first() {
+        let why = format!("Snapshot {other} is there already, of an earlier BackupSession of this name; give the new one another name");
+        return Step::NoSnapshots(why);
+    }
     let ready = |name: &str| {
         let found = seen.repositories.iter().find(|repository| repository.name_any() == name);
         found.and_then(|repository| repository.status.as_ref()?.phase) == Some(RepositoryPhase::Ready)
@@ -315,7 +368,7 @@ mod tests {
         assert_eq!(decide(&seen(), now()), Step::EnsureSnapshots);
         assert_eq!(decide(&with(seen(), &[SNAPSHOTS], vec![snapshot("a", None)]), now()), Step::EnsureJob);
         let mut working = with(seen(), &[SNAPSHOTS, JOB], running());
-        working.job = JobState::Running { waits_for: None };
+        working.job = JobState::Running { waits_for: None, long: false };
         assert_eq!(decide(&working, now()), Step::Wait(SOON));
         assert_eq!(decide(&with(seen(), &[SNAPSHOTS, JOB], done()), now()), Step::EnsureRetention);
         let mut retained = with(seen(), &[SNAPSHOTS, JOB, RETENTION], done());
@@ -340,6 +393,9 @@ mod tests {
         let mut other = seen();
         other.session.spec.session = "t".to_owned();
         assert!(text(other).contains("has no session \"t\""));
+        let mut half = with(seen(), &[], vec![snapshot("a", None)]);
+        half.configuration = None;
+        assert!(matches!(decide(&half, now()), Step::Incomplete { snapshots, .. } if snapshots == ["a"]), "no Snapshot is left open");
         // One that has begun goes on, whatever becomes of the configuration.
         let mut begun = with(seen(), &[SNAPSHOTS], vec![snapshot("a", None)]);
         begun.configuration.as_mut().unwrap().status = None;
@@ -364,14 +420,39 @@ mod tests {
     #[test]
     fn pods_that_wait_are_told_of_once_and_taken_back() {
         let mut waiting = with(seen(), &[SNAPSHOTS, JOB], vec![snapshot("a", None)]);
-        waiting.job = JobState::Running { waits_for: Some("no image".to_owned()) };
+        waiting.job = JobState::Running { waits_for: Some("no image".to_owned()), long: true };
         assert_eq!(decide(&waiting, now()), Step::Pending(Some("no image".to_owned())));
         let pending = ("PodHasBeenInPendingStateForLongerThanExpected", true);
         let mut told = with(seen(), &[SNAPSHOTS, JOB, pending], vec![snapshot("a", None)]);
-        told.job = JobState::Running { waits_for: Some("no image".to_owned()) };
+        told.job = JobState::Running { waits_for: Some("no image".to_owned()), long: true };
         assert_eq!(decide(&told, now()), Step::Wait(SOON));
-        told.job = JobState::Running { waits_for: None };
+        told.job = JobState::Running { waits_for: None, long: false };
         assert_eq!(decide(&told, now()), Step::Pending(None));
+    }
+
+    #[test]
+    fn a_snapshot_of_an_earlier_run_of_the_same_name_is_no_backup() {
+        let run: BackupSession = serde_json::from_value(json!({
+            "apiVersion": "core.kubestash.com/v1alpha1", "kind": "BackupSession", "spec": {},
+            "metadata": {"name": "by-hand", "uid": "new", "creationTimestamp": "2026-01-02T00:00:00Z"},
+        }))
+        .unwrap();
+        for (maker, created, earlier) in [
+            (Some("new"), "2026-01-02T00:00:01Z", false),
+            (Some("new"), "2026-01-01T00:00:00Z", false),
+            (Some("old"), "2026-01-02T00:00:01Z", true),
+            (None, "2026-01-02T00:00:01Z", false),
+            (None, "2026-01-01T23:59:30Z", false),
+            (None, "2026-01-01T00:00:00Z", true),
+        ] {
+            let mut made = snapshot("repo-by-hand", Some("Succeeded"));
+            made.metadata.annotations = maker.map(|uid| [(MADE_BY.to_owned(), uid.to_owned())].into());
+            made.metadata.creation_timestamp = serde_json::from_value(json!(created)).unwrap();
+            assert_eq!(is_earlier(&made, &run), earlier, "{maker:?} {created}");
+        }
+        let mut again = seen();
+        again.earlier = vec!["repo-by-hand".to_owned()];
+        assert!(matches!(decide(&again, now()), Step::NoSnapshots(why) if why.contains("repo-by-hand is there already")));
     }
 
     #[test]
@@ -382,7 +463,7 @@ mod tests {
         assert_eq!(decide(&seen, now()), Step::SetDeadline(deadline));
         seen.session.status.as_mut().unwrap().backup_deadline = Some(Time(deadline));
         assert!(matches!(decide(&seen, now()), Step::Incomplete { late: true, why, .. } if why.contains("deadline exceeded") && why.contains("30s")));
-        seen.job = JobState::Running { waits_for: None };
+        seen.job = JobState::Running { waits_for: None, long: false };
         assert_eq!(decide(&seen, deadline - SignedDuration::from_secs(3)), Step::Wait(SignedDuration::from_secs(3)));
     }
 
@@ -410,11 +491,31 @@ mod tests {
     }
 
     #[test]
+    fn snapshots_that_are_deleted_while_they_are_written_have_failed() {
+        let mut lost = with(seen(), &[SNAPSHOTS, JOB], vec![snapshot("a", Some("Succeeded")), snapshot("b", Some("Running"))]);
+        lost.snapshots.clear();
+        let Step::Note(infos) = decide(&lost, now()) else { panic!("it is not told") };
+        assert_eq!(infos.iter().map(|info| info.phase.unwrap().as_str()).collect::<Vec<_>>(), ["Succeeded", "Failed"]);
+        lost.session.status.as_mut().unwrap().snapshots = infos;
+        assert!(!matches!(decide(&lost, now()), Step::Note(_)), "once");
+        let unlisted = with(seen(), &[SNAPSHOTS], Vec::new());
+        assert!(matches!(decide(&unlisted, now()), Step::NoSnapshots(why) if why.contains("deleted")));
+    }
+
+    #[test]
+    fn a_job_that_is_there_counts_whatever_has_become_of_the_configuration() {
+        let mut untold = with(seen(), &[SNAPSHOTS], vec![snapshot("a", Some("Running"))]);
+        untold.configuration = None;
+        untold.job = JobState::Running { waits_for: None, long: false };
+        assert_eq!(decide(&untold, now()), Step::JobIsThere);
+    }
+
+    #[test]
     fn retention_is_waited_for() {
         let mut seen = with(seen(), &[SNAPSHOTS, JOB, RETENTION], vec![snapshot("a", Some("Failed"))]);
         let status = seen.session.status.as_mut().unwrap();
         status.retention_policy = serde_json::from_value(json!([{"repository": "repo", "phase": "Pending"}])).unwrap();
-        seen.retention = JobState::Running { waits_for: None };
+        seen.retention = JobState::Running { waits_for: None, long: false };
         assert_eq!(decide(&seen, now()), Step::Wait(SOON));
         seen.retention = JobState::Failed { message: "killed".to_owned() };
         assert_eq!(decide(&seen, now()), Step::RetentionIncomplete("killed".to_owned()));

@@ -140,7 +140,11 @@ pub async fn resolve(info: &kubestash::api::AddonInfo, restore: bool, context: &
     let mut functions = Vec::new();
     for reference in &info.tasks {
         let task = tasks.iter().find(|task| task.name == reference.name);
-        let task = task.ok_or_else(|| lasting(format!("Addon {} has no task {:?}", info.name, reference.name)))?;
+        let task = task.ok_or_else(|| {
+            let known: Vec<&str> = tasks.iter().map(|task| task.name.as_str()).collect();
+            let kind = if restore { "restore" } else { "backup" };
+            lasting(format!("Addon {} has no {kind} task {:?}; it has {}", info.name, reference.name, known.join(", ")))
+        })?;
         let name = task.function.as_deref().unwrap_or_default();
         let function = cluster_wide::<Function>(&context.client).get_opt(name).await?;
         functions.push(function.ok_or_else(|| lasting(format!("Function {name:?} of Addon {} does not exist", info.name)))?);
@@ -217,9 +221,12 @@ pub async fn start(planned: &PlannedJob, namespace: &str, context: &Context) -> 
     create_once::<Job>(&namespaced(&context.client, namespace), &planned.job).await.map_err(|error| Failure::of("Job", error))
 }
 
-/// Seconds until a deadline, or a day.
+/// Seconds after its deadline at which a Job ends by itself. The operator is earlier and tells why; this is for when there is none.
+const GRACE: i64 = 60;
+
+/// Seconds until a Job ends by itself: soon after its deadline, or a day.
 pub fn seconds_left(deadline: Option<Timestamp>, now: Timestamp) -> i64 {
-    deadline.map_or(DAY, |deadline| deadline.duration_since(now).as_secs().max(1))
+    deadline.map_or(DAY, |deadline| deadline.duration_since(now).as_secs().max(0) + GRACE)
 }
 
 /// What is built in, which the user cannot change.

@@ -40,6 +40,7 @@ pub fn seen() -> Seen {
         running: None,
         repositories: vec![object("storage", "Repository", "repo", json!({"spec": {}, "status": {"phase": "Ready"}}))],
         snapshots: Vec::new(),
+        earlier: Vec::new(),
         job: JobState::Absent,
         retention: JobState::Absent,
         ended: Vec::new(),

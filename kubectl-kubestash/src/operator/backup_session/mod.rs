@@ -9,65 +9,91 @@ mod model;
 
 use std::{sync::Arc, time::Duration};
 
-use futures::FutureExt as _;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use k8s_openapi::{
     api::{batch::v1::Job, core::v1::ServiceAccount},
     apimachinery::pkg::apis::meta::v1::Time,
 };
 use kube::{
-    Api, ResourceExt as _,
+    Api, Client, ResourceExt as _,
     api::{ListParams, PostParams},
     runtime::controller::Action,
 };
 use kubestash::{
     api::{
-        BackupConfiguration, BackupSession, BackupSessionPhase, BackupSessionStatus, Condition, DeletionPolicy, HookExecutionStatus, Repository,
-        RetentionPolicyApplyStatus, RetentionPolicyPhase, Session, Snapshot, conditions, conditions::reason, go_duration, labels, set_condition,
+        BackupConfiguration, BackupSession, BackupSessionPhase, BackupSessionStatus, Condition, DeletionPolicy, Repository,
+        RetentionPolicyApplyStatus, RetentionPolicyPhase, Session, Snapshot, SnapshotPhase, SnapshotStatusInfo, conditions::reason, labels,
+        set_condition,
     },
     repository::SnapshotId,
     session::{hooks::Summary, objects},
 };
 
 pub use self::decide::Stage;
-use self::decide::{Seen, Step, decide};
-use super::{Error, context::Context, finalizer, hooks, job_state};
+use self::decide::{MADE_BY, Seen, Step, decide, is_earlier};
+use super::{
+    Error,
+    context::Context,
+    finalizer, hooks, job_state,
+    outcome::{
+        BACKUP_EXECUTOR, BACKUP_INCOMPLETE, CLEANUP_INCOMPLETE, HISTORY, LATE, POST_BACKUP_HOOKS, PRE_BACKUP_HOOKS, RETENTION_EXECUTOR, SKIPPED,
+        SNAPSHOTS,
+    },
+    session,
+};
 use crate::{
     jobs::report,
-    resources::{
-        access, create_once, exists_already, is_missing, namespaced,
-        outcome::{backup_failure, one_line},
-        owned_by,
-        status::update_status,
-    },
+    resources::{access, as_it_is, create_once, exists_already, is_missing, namespaced, outcome::one_line, owned_by, status::update_status},
 };
 
 fn retention_job(session: &BackupSession) -> String {
     kubestash::api::join_name("retentionpolicy", &session.name_any(), "")
 }
 
-async fn observe(session: &BackupSession, context: &Context) -> Result<Seen, Error> {
+/// Everything that is known of a run; nothing when it is gone. What does not depend on each other is asked for at the same time: a run has many steps, and a look before
+/// each.
+async fn observe(session: &BackupSession, context: &Context) -> Result<Option<Seen>, Error> {
     let client = &context.client;
     let namespace = session.namespace().unwrap_or_default();
+    let (name, retention_job) = (session.name_any(), retention_job(session));
     let invoker = session.spec.invoker.as_ref().map(|invoker| invoker.name.clone()).unwrap_or_default();
-    let configuration = namespaced::<BackupConfiguration>(client, &namespace).get_opt(&invoker).await?;
-    let own = configuration.as_ref().and_then(|configuration| configuration.spec.session(&session.spec.session));
-    let mut repositories = Vec::new();
-    for info in own.map(|own| own.repositories.as_slice()).unwrap_or_default() {
-        repositories.extend(namespaced::<Repository>(client, &namespace).get_opt(&info.name).await?);
-    }
+    let configurations = namespaced::<BackupConfiguration>(client, &namespace);
+    let (uid, now) = (session.metadata.uid.as_deref(), context.now());
     // The Jobs first: what they had to tell when they had ended is in the Snapshots that are read behind.
-    let now = context.now();
-    let job = job_state::observe(client, &namespace, &session.name_any(), now).await?;
-    let retention = job_state::observe(client, &namespace, &retention_job(session), now).await?;
+    let (configuration, job, retention) = futures::try_join!(
+        configurations.get_opt(&invoker),
+        job_state::observe(client, &namespace, &name, uid, now),
+        job_state::observe(client, &namespace, &retention_job, uid, now),
+    )?;
+    let own = configuration.as_ref().and_then(|configuration| configuration.spec.session(&session.spec.session));
+    let infos = own.map(|own| own.repositories.as_slice()).unwrap_or_default();
+    let mut places: Vec<Place> = infos.iter().map(|info| (info.name.clone(), objects::snapshot_name(&info.name, &name))).collect();
+    let sessions = namespaced::<BackupSession>(client, &namespace);
     // What the watch has shown may be older than the Jobs are.
-    let session = namespaced::<BackupSession>(client, &namespace).get(&session.name_any()).await?;
-    let mut snapshots = Vec::new();
-    for repository in &repositories {
-        let name = objects::snapshot_name(&repository.name_any(), &session.name_any());
-        snapshots.extend(namespaced::<Snapshot>(client, &namespace).get_opt(&name).await?);
+    let (mut pairs, session, siblings) =
+        futures::try_join!(pairs(&places, &namespace, client), as_it_is(&sessions, session), siblings(session, &namespace, context))?;
+    let Some(session) = session else { return Ok(None) };
+    // A session that was changed meanwhile does not name all that it has begun.
+    let known = std::mem::take(&mut places);
+    let listed = session.status.iter().flat_map(|status| &status.snapshots);
+    places.extend(listed.map(|listed| (listed.repository.clone().unwrap_or_default(), listed.name.clone())));
+    if own.is_none() && places.is_empty() {
+        // Nor does the status, where an operator ended in the middle of making them.
+        let all = namespaced::<Snapshot>(client, &namespace).list(&ListParams::default()).await?;
+        let made = all.iter().filter(|snapshot| snapshot.spec.backup_session.as_ref() == Some(&name));
+        places.extend(made.map(|snapshot| (snapshot.spec.repository.clone(), snapshot.name_any())));
     }
-    let siblings = siblings(&session, &namespace, context).await?;
+    places.retain(|place| !known.contains(place));
+    pairs.extend(self::pairs(&places, &namespace, client).await?);
+    let (mut repositories, mut snapshots, mut earlier) = (Vec::new(), Vec::new(), Vec::new());
+    for (repository, snapshot) in pairs {
+        // A Snapshot of a Repository that is gone goes with it.
+        match snapshot.filter(|_| repository.is_some()) {
+            Some(other) if is_earlier(&other, &session) => earlier.push(other.name_any()),
+            own => snapshots.extend(own),
+        }
+        repositories.extend(repository);
+    }
     let phase = |other: &BackupSession| other.status.as_ref().and_then(|status| status.phase);
     let older = |other: &BackupSession| (other.creation_timestamp(), other.name_any()) < (session.creation_timestamp(), session.name_any());
     let running = siblings.iter().find(|other| match phase(other) {
@@ -79,11 +105,20 @@ async fn observe(session: &BackupSession, context: &Context) -> Result<Seen, Err
     let mut ended: Vec<&BackupSession> = siblings.iter().filter(|other| phase(other).is_some_and(BackupSessionPhase::is_completed)).collect();
     ended.sort_by_key(|other| std::cmp::Reverse((other.creation_timestamp(), other.name_any())));
     let ended = ended.into_iter().map(|other| other.name_any()).collect();
-    Ok(Seen { session, configuration, running, repositories, snapshots, job, retention, ended })
+    Ok(Some(Seen { session, configuration, running, repositories, snapshots, earlier, job, retention, ended }))
+}
+
+/// Names of a Repository and of a Snapshot in it.
+type Place = (String, String);
+
+async fn pairs(places: &[Place], namespace: &str, client: &Client) -> kube::Result<Vec<(Option<Repository>, Option<Snapshot>)>> {
+    let (repositories, snapshots) = (namespaced::<Repository>(client, namespace), namespaced::<Snapshot>(client, namespace));
+    let each = places.iter().map(async |(repository, snapshot)| futures::try_join!(repositories.get_opt(repository), snapshots.get_opt(snapshot)));
+    futures::future::try_join_all(each).await
 }
 
 /// Other runs of the same session.
-async fn siblings(session: &BackupSession, namespace: &str, context: &Context) -> Result<Vec<BackupSession>, Error> {
+async fn siblings(session: &BackupSession, namespace: &str, context: &Context) -> kube::Result<Vec<BackupSession>> {
     let invoker = session.spec.invoker.as_ref().map(|invoker| invoker.name.as_str());
     let mut all = namespaced::<BackupSession>(&context.client, namespace).list(&ListParams::default()).await?.items;
     all.retain(|other| {
@@ -110,7 +145,7 @@ pub async fn reconcile(session: Arc<BackupSession>, context: Arc<Context>) -> Re
     }
     // One step after the other as long as there are any; the watch would call for each of them, too, but later.
     for _ in 0..20 {
-        let seen = observe(&session, &context).await?;
+        let Some(seen) = observe(&session, &context).await? else { return Ok(Action::await_change()) };
         let step = decide(&seen, context.now());
         tracing::debug!("BackupSession {namespace}/{}: {step:?}", session.name_any());
         match step {
@@ -136,36 +171,19 @@ async fn apply(seen: &Seen, step: Step, api: &Api<BackupSession>, context: &Cont
         })
         .await
     };
-    let note = async |condition: Condition| {
-        edit(&|status| {
-            set_condition(&mut status.conditions, condition.clone(), now);
-        })
-        .await
-    };
+    let note = async |condition: Condition| session::note(api, &seen.session, condition, context).await;
     match step {
         Step::Nothing | Step::Wait(_) => {}
         Step::Skip(why) => {
             context.warning(&seen.session, reason::PRE_REQUISITES_NOT_SATISFIED, why.clone()).await;
-            note(Condition::new(conditions::BACKUP_SKIPPED, true, reason::PRE_REQUISITES_NOT_SATISFIED, why)).await?;
+            note(SKIPPED.condition(why)).await?;
         }
         Step::SetDeadline(time) => {
             edit(&|status| status.backup_deadline = Some(Time(time))).await?;
         }
         Step::RunHooks(stage) => run_hooks(seen, stage, api, context).await?,
         Step::EnsureSnapshots => {
-            let condition = match ensure_snapshots(seen, context).await {
-                Ok(()) => Condition::new(
-                    conditions::SNAPSHOTS_ENSURED,
-                    true,
-                    reason::SUCCESSFULLY_ENSURED_SNAPSHOTS,
-                    "Snapshots have been ensured successfully.",
-                ),
-                Err(executor::Failure::Passing(error)) => return Err(error),
-                Err(executor::Failure::Lasting(why)) => {
-                    context.warning(&seen.session, reason::FAILED_TO_ENSURE_SNAPSHOTS, why.clone()).await;
-                    Condition::new(conditions::SNAPSHOTS_ENSURED, false, reason::FAILED_TO_ENSURE_SNAPSHOTS, why)
-                }
-            };
+            let condition = session::ensured(&seen.session, &SNAPSHOTS, ensure_snapshots(seen, context).await, context).await?;
             let total = i32::try_from(seen.repositories.len()).ok();
             edit(&|status| {
                 status.total_snapshots = total;
@@ -174,62 +192,26 @@ async fn apply(seen: &Seen, step: Step, api: &Api<BackupSession>, context: &Cont
             .await?;
         }
         Step::NoSnapshots(why) => {
-            context.warning(&seen.session, reason::FAILED_TO_ENSURE_SNAPSHOTS, why.clone()).await;
-            note(Condition::new(conditions::SNAPSHOTS_ENSURED, false, reason::FAILED_TO_ENSURE_SNAPSHOTS, why)).await?;
+            note(session::ensured(&seen.session, &SNAPSHOTS, Err(executor::Failure::Lasting(why)), context).await?).await?;
         }
         Step::Note(infos) => {
             edit(&|status| status.snapshots.clone_from(&infos)).await?;
         }
-        Step::EnsureJob => {
-            let condition = match executor::ensure_backup(seen, context).await {
-                Ok(()) => Condition::new(
-                    conditions::BACKUP_EXECUTOR_ENSURED,
-                    true,
-                    reason::SUCCESSFULLY_ENSURED_BACKUP_EXECUTOR,
-                    "Backup Executor has been ensured successfully.",
-                ),
-                Err(executor::Failure::Passing(error)) => return Err(error),
-                Err(executor::Failure::Lasting(why)) => {
-                    context.warning(&seen.session, reason::FAILED_TO_ENSURE_BACKUP_EXECUTOR, why.clone()).await;
-                    Condition::new(conditions::BACKUP_EXECUTOR_ENSURED, false, reason::FAILED_TO_ENSURE_BACKUP_EXECUTOR, why)
-                }
-            };
-            note(condition).await?;
+        Step::EnsureJob | Step::JobIsThere => {
+            let ensured = if step == Step::EnsureJob { executor::ensure_backup(seen, context).await } else { Ok(()) };
+            note(session::ensured(&seen.session, &BACKUP_EXECUTOR, ensured, context).await?).await?;
         }
         Step::Incomplete { snapshots, why, late } => {
-            incomplete(seen, &snapshots, &why, context).await?;
+            incomplete(&seen.session, &snapshots, &why, context).await?;
             if late {
                 crate::resources::delete::<Job>(&namespaced(&context.client, &seen.session.namespace().unwrap_or_default()), &name).await?;
-                note(Condition::new(conditions::DEADLINE_EXCEEDED, true, reason::TIMEOUT_REACHED, why)).await?;
+                note(LATE.condition(why)).await?;
             }
         }
-        Step::Pending(why) => {
-            let type_ = conditions::POD_HAS_BEEN_IN_PENDING_STATE_FOR_LONGER_THAN_EXPECTED;
-            let reason = reason::POD_HAS_BEEN_IN_PENDING_STATE_FOR_LONGER_THAN_EXPECTED;
-            match why {
-                Some(why) => {
-                    context.warning(&seen.session, "PodPending", why.clone()).await;
-                    note(Condition::new(type_, true, reason, why)).await?;
-                }
-                // A condition that is False would look like a failure to who goes through them.
-                None => {
-                    edit(&|status| status.conditions.retain(|condition| condition.type_ != type_)).await?;
-                }
-            }
-        }
+        Step::Pending(why) => session::note_pending(api, &seen.session, why, context).await?,
         Step::EnsureRetention => {
-            let condition = match executor::ensure_retention(seen, &retention_job(&seen.session), context).await {
-                Ok(()) => Condition::new(
-                    conditions::RETENTION_POLICY_EXECUTOR_ENSURED,
-                    true,
-                    reason::SUCCESSFULLY_ENSURED_RETENTION_POLICY_EXECUTOR,
-                    "Retention Policy Executor has been ensured successfully.",
-                ),
-                Err(executor::Failure::Passing(error)) => return Err(error),
-                Err(executor::Failure::Lasting(why)) => {
-                    Condition::new(conditions::RETENTION_POLICY_EXECUTOR_ENSURED, false, reason::FAILED_TO_ENSURE_RETENTION_POLICY_EXECUTOR, why)
-                }
-            };
+            let ensured = executor::ensure_retention(seen, &retention_job(&seen.session), context).await;
+            let condition = session::ensured(&seen.session, &RETENTION_EXECUTOR, ensured, context).await?;
             let pending = pending_policies(seen);
             edit(&|status| {
                 if condition.is_true() && status.retention_policy.is_empty() {
@@ -240,14 +222,21 @@ async fn apply(seen: &Seen, step: Step, api: &Api<BackupSession>, context: &Cont
             .await?;
         }
         Step::RetentionIncomplete(why) => {
-            let type_ = conditions::SNAPSHOT_CLEANUP_INCOMPLETE;
-            note(Condition::new(type_, true, reason::SNAPSHOT_CLEANUP_TERMINATED_BEFORE_COMPLETION, why)).await?;
+            let condition = CLEANUP_INCOMPLETE.condition(why.clone());
+            edit(&|status| {
+                for open in status.retention_policy.iter_mut().filter(|applied| applied.phase == Some(RetentionPolicyPhase::Pending)) {
+                    open.phase = Some(RetentionPolicyPhase::FailedToApply);
+                    open.error = Some(why.clone());
+                }
+                set_condition(&mut status.conditions, condition.clone(), now);
+            })
+            .await?;
         }
         Step::CleanHistory(names) => {
             for old in &names {
                 crate::resources::delete(api, old).await?;
             }
-            note(Condition::new(conditions::SESSION_HISTORY_CLEANED, true, reason::SUCCESSFULLY_CLEANED_SESSION_HISTORY, "")).await?;
+            note(HISTORY.condition(Ok(()))).await?;
         }
         Step::Close => {
             close(seen, api, context).await?;
@@ -268,7 +257,8 @@ async fn ensure_snapshots(seen: &Seen, context: &Context) -> Result<(), executor
     let api = namespaced::<Snapshot>(&context.client, &namespace);
     for repository in &seen.repositories {
         let id = SnapshotId::new(now).map_err(|error| executor::Failure::Passing(Error::Machine(error.to_string())))?;
-        let (made, status) = objects::new_snapshot(&seen.session, repository, DeletionPolicy::Delete, id, now);
+        let (mut made, status) = objects::new_snapshot(&seen.session, repository, DeletionPolicy::Delete, id, now);
+        made.metadata.annotations.get_or_insert_default().insert(MADE_BY.to_owned(), seen.session.uid().unwrap_or_default());
         create_once(&api, &made).await.map_err(|error| executor::Failure::of("Snapshot", error))?;
         update_status(&api, &made.name_any(), |snapshot: &mut Snapshot| {
             // One that was made by an operator that died before it could say more.
@@ -284,14 +274,14 @@ async fn ensure_snapshots(seen: &Seen, context: &Context) -> Result<(), executor
 }
 
 /// `BackupIncomplete` on Snapshots whose Job cannot tell any more how they ended.
-async fn incomplete(seen: &Seen, snapshots: &[String], why: &str, context: &Context) -> Result<(), Error> {
+async fn incomplete(session: &BackupSession, snapshots: &[String], why: &str, context: &Context) -> Result<(), Error> {
     let now = context.now();
-    let api = namespaced::<Snapshot>(&context.client, &seen.session.namespace().unwrap_or_default());
-    context.warning(&seen.session, reason::BACKUP_EXECUTOR_TERMINATED_BEFORE_COMPLETION, why.to_owned()).await;
+    let api = namespaced::<Snapshot>(&context.client, &session.namespace().unwrap_or_default());
+    context.warning(session, reason::BACKUP_EXECUTOR_TERMINATED_BEFORE_COMPLETION, why.to_owned()).await;
     for name in snapshots {
-        let condition = Condition::new(conditions::BACKUP_INCOMPLETE, true, reason::BACKUP_EXECUTOR_TERMINATED_BEFORE_COMPLETION, why.to_owned());
+        let condition = BACKUP_INCOMPLETE.condition(why);
         let done = update_status(&api, name, |snapshot: &mut Snapshot| {
-            let ended = snapshot.status.as_ref().and_then(|status| status.phase).is_some_and(kubestash::api::SnapshotPhase::is_completed);
+            let ended = snapshot.status.as_ref().and_then(|status| status.phase).is_some_and(SnapshotPhase::is_completed);
             if !ended {
                 let began = snapshot.status.as_ref().and_then(|status| status.snapshot_time.clone());
                 let elapsed = began.map_or(0, |time| u64::try_from(now.duration_since(time.0).as_millis()).unwrap_or(0));
@@ -324,19 +314,9 @@ fn pending_policies(seen: &Seen) -> Vec<RetentionPolicyApplyStatus> {
 async fn run_hooks(seen: &Seen, stage: Stage, api: &Api<BackupSession>, context: &Context) -> Result<(), Error> {
     let now = context.now();
     let hooks = seen.own().and_then(|session: &Session| session.hooks.as_ref());
-    let (list, type_, good, bad) = match stage {
-        Stage::Before => (
-            hooks.map(|hooks| hooks.pre_backup.clone()),
-            conditions::PRE_BACKUP_HOOKS_EXECUTION_SUCCEEDED,
-            reason::SUCCESSFULLY_EXECUTED_PRE_BACKUP_HOOKS,
-            reason::FAILED_TO_EXECUTE_PRE_BACKUP_HOOKS,
-        ),
-        Stage::After => (
-            hooks.map(|hooks| hooks.post_backup.clone()),
-            conditions::POST_BACKUP_HOOKS_EXECUTION_SUCCEEDED,
-            reason::SUCCESSFULLY_EXECUTED_POST_BACKUP_HOOKS,
-            reason::FAILED_TO_EXECUTE_POST_BACKUP_HOOKS,
-        ),
+    let (list, outcome) = match stage {
+        Stage::Before => (hooks.map(|hooks| hooks.pre_backup.clone()), &PRE_BACKUP_HOOKS),
+        Stage::After => (hooks.map(|hooks| hooks.post_backup.clone()), &POST_BACKUP_HOOKS),
     };
     let status = seen.session.status.clone().unwrap_or_default();
     let ended = stage == Stage::After;
@@ -352,76 +332,24 @@ async fn run_hooks(seen: &Seen, stage: Stage, api: &Api<BackupSession>, context:
         known: if ended { &known.post_hooks } else { &known.pre_hooks },
         deadline: status.backup_deadline.as_ref().map(|time| time.0),
     };
-    let note = |results: Vec<HookExecutionStatus>| {
-        let noted = async move {
-            if let Err(error) = note_hooks(api, &seen.session.name_any(), stage, &results, None).await {
-                tracing::warn!("what hooks have done cannot be noted: {error}");
-            }
-        };
-        noted.boxed()
-    };
-    let (results, failure) = hooks::run(&hooks, context, &note).await;
-    let now = context.now();
-    let condition = match failure {
-        None => Condition::new(type_, true, good, "Hooks have been executed successfully."),
-        Some(why) => {
-            context.warning(&seen.session, bad, why.clone()).await;
-            Condition::new(type_, false, bad, why)
-        }
-    };
-    note_hooks(api, &seen.session.name_any(), stage, &results, Some((condition, now))).await?;
+    session::run_hooks(api, &seen.session, &hooks, outcome, context).await?;
     Ok(())
 }
 
-/// What became of the hooks of a stage until now; in the end with the condition that closes the stage.
-async fn note_hooks(
-    api: &Api<BackupSession>,
-    name: &str,
-    stage: Stage,
-    results: &[HookExecutionStatus],
-    end: Option<(Condition, Timestamp)>,
-) -> kube::Result<()> {
-    update_status(api, name, |session: &mut BackupSession| {
-        let status = session.status.get_or_insert_default();
-        let own = status.hooks.get_or_insert_default();
-        match stage {
-            Stage::Before => own.pre_hooks = results.to_vec(),
-            Stage::After => own.post_hooks = results.to_vec(),
-        }
-        if let Some((condition, now)) = &end {
-            set_condition(&mut status.conditions, condition.clone(), *now);
-            status.phase = Some(status.compute_phase());
-        }
-    })
-    .await?;
-    Ok(())
-}
-
-/// The closing condition; rights that only the Jobs needed are taken back.
+/// Closes the run, and tells how it ended.
 async fn close(seen: &Seen, api: &Api<BackupSession>, context: &Context) -> Result<(), Error> {
-    let namespace = seen.session.namespace().unwrap_or_default();
-    for job in [seen.session.name_any(), retention_job(&seen.session)] {
-        access::revoke(&context.client, &job, &namespace).await?;
-    }
-    let now = context.now();
-    let elapsed = seen.session.creation_timestamp().map_or(SignedDuration::ZERO, |time| now.duration_since(time.0));
-    let closed = update_status(api, &seen.session.name_any(), |session: &mut BackupSession| {
-        let status = session.status.get_or_insert_default();
-        let condition =
-            Condition::new(conditions::METRICS_PUSHED, true, reason::SUCCESSFULLY_PUSHED_METRICS, "Metrics have been pushed successfully.");
-        set_condition(&mut status.conditions, condition, now);
-        status.duration = Some(go_duration(u64::try_from(elapsed.as_millis()).unwrap_or(0) / 1000 * 1000));
-        status.phase = Some(status.compute_phase());
-    })
-    .await?;
+    let closed = session::close(api, &seen.session, &[seen.session.name_any(), retention_job(&seen.session)], context).await?;
     let status = closed.status.clone().unwrap_or_default();
     match status.phase {
         Some(BackupSessionPhase::Succeeded) => {
+            for (name, lacks) in status.snapshots.iter().filter_map(|snapshot| Some((&snapshot.name, snapshot.message.as_ref()?))) {
+                context.warning(&closed, reason::SOME_KINDS_NOT_READ, format!("Snapshot {name}: {lacks}")).await;
+            }
             context
                 .normal(&closed, "BackupSucceeded", format!("{} Snapshots in {}.", status.snapshots.len(), status.duration.unwrap_or_default()))
                 .await;
         }
-        _ => context.warning(&closed, "BackupFailed", backup_failure(&status, &seen.snapshots)).await,
+        _ => context.warning(&closed, "BackupFailed", status.failure().unwrap_or_else(|| "no reason is known".to_owned())).await,
     }
     Ok(())
 }
@@ -442,9 +370,15 @@ async fn retry(seen: &Seen, api: &Api<BackupSession>, context: &Context) -> Resu
     Ok(())
 }
 
-/// Everything but the Snapshots goes with a run.
+/// Everything but the Snapshots goes with a run; those that were not written yet will not be any more.
 async fn delete(session: &BackupSession, api: &Api<BackupSession>, context: &Context) -> Result<Action, Error> {
     let namespace = session.namespace().unwrap_or_default();
+    let ended = |listed: &&SnapshotStatusInfo| listed.phase.is_some_and(SnapshotPhase::is_completed);
+    let listed = session.status.iter().flat_map(|status| &status.snapshots);
+    let open: Vec<String> = listed.filter(|listed| !ended(listed)).map(|listed| listed.name.clone()).collect();
+    if !open.is_empty() && finalizer::is_there(session) {
+        incomplete(session, &open, "the BackupSession was deleted before its backup had ended", context).await?;
+    }
     for job in [session.name_any(), retention_job(session)] {
         crate::resources::delete::<Job>(&namespaced(&context.client, &namespace), &job).await?;
         access::revoke(&context.client, &job, &namespace).await?;

@@ -3,18 +3,23 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use k8s_openapi::api::batch::v1::CronJob;
 use kube::ResourceExt as _;
 use kubestash::{
     api::{
-        Addon, Backend, BackendStatus, BackupConfiguration, BackupConfigurationStatus, BackupStorage, BackupStoragePhase, Condition, DeletionPolicy,
-        Repository, RepositoryInfo, RepositoryPhase, RepositoryReadiness, RepositorySpec, Requester, ResourceFoundStatus, RetentionPolicy,
-        RetentionPolicyStatus, StorageStatus, UsagePolicy, conditions, conditions::reason, find_backend, labels, resolve_backends, set_condition,
+        Addon, Backend, BackendStatus, BackupConfiguration, BackupConfigurationStatus, BackupInvokerPhase, BackupStorage, BackupStoragePhase,
+        Condition, DeletionPolicy, Repository, RepositoryInfo, RepositoryPhase, RepositoryReadiness, RepositorySpec, Requester, ResourceFoundStatus,
+        RetentionPolicy, RetentionPolicyStatus, Session, StorageStatus, UsagePolicy, conditions, find_backend, has_condition, labels,
+        resolve_backends, set_condition,
     },
-    session::schedule,
+    session::{objects, schedule},
 };
 
 use super::validate::problems;
-use crate::operator::webhook::rules::same_directory;
+use crate::operator::{
+    outcome::{SCHEDULER, VALIDATION},
+    webhook::rules::same_directory,
+};
 
 /// All that is known.
 pub struct Seen {
@@ -23,16 +28,25 @@ pub struct Seen {
     pub storages: Vec<BackupStorage>,
     pub policies: Vec<RetentionPolicy>,
     pub addons: BTreeMap<String, Option<Addon>>,
+    /// Encryption Secrets of the same namespace that cannot be used, by name, and why. Of those of other namespaces nothing is told: whether one
+    /// is there is not for everybody to know.
+    pub unusable_secrets: BTreeMap<String, String>,
     /// Of all namespaces.
     pub repositories: Vec<Repository>,
+    /// That carry the configuration's label.
+    pub cron_jobs: Vec<CronJob>,
 }
 
 /// What a configuration needs.
 pub struct Plan {
     /// What is wrong with the spec: then nothing is done.
     pub problems: Vec<String>,
+    /// What sessions cannot run without, by session: they are not scheduled before it is there.
+    pub lacking: BTreeMap<String, String>,
     pub backends: Vec<BackendStatus>,
     pub repositories: Vec<RepositoryPlan>,
+    /// CronJobs of sessions that are not in the spec any more.
+    pub superfluous: Vec<String>,
 }
 
 /// A repository of a session.
@@ -98,7 +112,50 @@ pub fn decide(seen: &Seen) -> Plan {
             repositories.push(planned);
         }
     }
-    Plan { problems: found, backends: statuses, repositories }
+    let lacking = spec.sessions.iter().filter_map(|session| Some((session.name.clone(), lacking(session, seen)?))).collect();
+    Plan { problems: found, lacking, backends: statuses, repositories, superfluous: superfluous(seen) }
+}
+
+fn superfluous(seen: &Seen) -> Vec<String> {
+    let configuration = &seen.configuration;
+    let own = |job: &&CronJob| job.owner_references().iter().any(|owner| Some(&owner.uid) == configuration.metadata.uid.as_ref());
+    let wanted = |name: &String| {
+        let mut sessions = configuration.spec.sessions.iter();
+        sessions.any(|session| objects::trigger_name(&configuration.name_any(), &session.name) == *name)
+    };
+    seen.cron_jobs.iter().filter(own).map(|job| job.name_any()).filter(|name| !wanted(name)).collect()
+}
+
+/// The sessions whose first backup is made now, each once: when everything is in place for the first time.
+pub fn first_backups<'a>(seen: &'a Seen, plan: &Plan, status: &BackupConfigurationStatus) -> Vec<&'a Session> {
+    let spec = &seen.configuration.spec;
+    if spec.paused.unwrap_or(false) || !is_ready(plan, status) {
+        return Vec::new();
+    }
+    let triggered = |session: &&Session| {
+        let known = status.sessions.iter().find(|known| known.name == session.name);
+        known.is_some_and(|known| has_condition(&known.conditions, conditions::INITIAL_BACKUP_TRIGGERED))
+    };
+    spec.sessions.iter().filter(|session| !triggered(session)).collect()
+}
+
+/// Whether nothing is waited for any more.
+pub fn is_ready(plan: &Plan, status: &BackupConfigurationStatus) -> bool {
+    status.phase == Some(BackupInvokerPhase::Ready) && plan.repositories.iter().all(RepositoryPlan::is_ready)
+}
+
+/// What a session cannot run without and what is not there, beside its backends.
+fn lacking(session: &Session, seen: &Seen) -> Option<String> {
+    let namespace = seen.configuration.namespace().unwrap_or_default();
+    let addon = session.addon.as_ref().map(|addon| addon.name.as_str()).filter(|name| matches!(seen.addons.get(*name), Some(None)));
+    let addon = addon.map(|name| format!("Addon {name} does not exist; create it, or use kubedump-addon, which `kubectl kubestash install` brings"));
+    let secrets = session.repositories.iter().filter_map(|info| {
+        let secret = info.encryption_secret.as_ref().filter(|secret| secret.namespace_or(&namespace) == namespace)?;
+        seen.unusable_secrets.get(&secret.name).cloned()
+    });
+    let mut all: Vec<String> = addon.into_iter().chain(secrets).collect();
+    all.dedup();
+    (!all.is_empty()).then(|| all.join("; "))
 }
 
 fn backend_status(backend: &Backend, seen: &Seen, requester: Requester<'_>) -> BackendStatus {
@@ -109,7 +166,9 @@ fn backend_status(backend: &Backend, seen: &Seen, requester: Requester<'_>) -> B
             .iter()
             .find(|storage| storage.name_any() == place.name && storage.namespace().as_deref() == Some(place.namespace_or(requester.namespace)));
         let (phase, reason) = match found {
-            None => (BackupStoragePhase::NotReady, Some(format!("BackupStorage {place} does not exist"))),
+            None => {
+                (BackupStoragePhase::NotReady, Some(format!("BackupStorage {place} does not exist; create it, or name another one in spec.backends")))
+            }
             Some(storage) if !UsagePolicy::allows(storage.spec.usage_policy.as_ref(), &storage.namespace().unwrap_or_default(), requester) => {
                 (BackupStoragePhase::NotReady, Some(not_allowed("BackupStorage", &place.to_string(), requester.namespace)))
             }
@@ -129,7 +188,7 @@ fn backend_status(backend: &Backend, seen: &Seen, requester: Requester<'_>) -> B
             .iter()
             .find(|policy| policy.name_any() == reference.name && policy.namespace().as_deref() == Some(reference.namespace_or(requester.namespace)));
         let reason = match found {
-            None => Some(format!("RetentionPolicy {reference} does not exist")),
+            None => Some(format!("RetentionPolicy {reference} does not exist; create it, or name another one in spec.backends")),
             Some(policy) if !UsagePolicy::allows(policy.spec.usage_policy.as_ref(), &policy.namespace().unwrap_or_default(), requester) => {
                 Some(not_allowed("RetentionPolicy", &reference.to_string(), requester.namespace))
             }
@@ -202,14 +261,16 @@ pub fn status(seen: &Seen, plan: &Plan, outcomes: &Outcomes, now: Timestamp) -> 
     let spec = &seen.configuration.spec;
     let old = seen.configuration.status.clone().unwrap_or_default();
     let mut new = BackupConfigurationStatus { target_found: Some(true), ..old.clone() };
-    let validation = if plan.problems.is_empty() {
-        Condition::new(conditions::VALIDATION_PASSED, true, reason::RESOURCE_VALIDATION_PASSED, "Validation has been passed successfully.")
-    } else {
-        Condition::new(conditions::VALIDATION_PASSED, false, reason::RESOURCE_VALIDATION_FAILED, plan.problems.join("; "))
-    };
+    let problems = &plan.problems;
+    let validation = VALIDATION.condition(if problems.is_empty() { Ok(()) } else { Err(problems.join("; ")) });
     set_condition(&mut new.conditions, validation, now);
     new.backends.clone_from(&plan.backends);
     new.repositories = plan.repositories.iter().map(RepositoryPlan::readiness).collect();
+    if !plan.problems.is_empty() {
+        for planned in new.repositories.iter_mut().filter(|repository| repository.phase != Some(RepositoryPhase::Ready)) {
+            planned.reason = Some("nothing is made before the spec is valid".to_owned());
+        }
+    }
     new.dependencies = seen
         .addons
         .iter()
@@ -230,15 +291,11 @@ pub fn status(seen: &Seen, plan: &Plan, outcomes: &Outcomes, now: Timestamp) -> 
             own.name.clone_from(&session.name);
             let scheduler = session.scheduler.as_ref();
             let sleeps = paused || scheduler.is_some_and(|scheduler| scheduler.suspend.unwrap_or(false));
-            let next = scheduler.filter(|_| !sleeps).and_then(|scheduler| schedule::next(&scheduler.schedule, now).ok());
+            let scheduled = matches!(outcomes.scheduled.get(&session.name), Some(Ok(())));
+            let next = scheduler.filter(|_| scheduled && !sleeps).and_then(|scheduler| schedule::next(&scheduler.schedule, now).ok());
             own.next_schedule = next.map(|time| time.to_string());
-            let ensured = match outcomes.scheduled.get(&session.name) {
-                Some(Ok(())) => {
-                    Condition::new(conditions::SCHEDULER_ENSURED, true, reason::SCHEDULER_ENSURED, "Scheduler has been ensured successfully.")
-                }
-                Some(Err(why)) => Condition::new(conditions::SCHEDULER_ENSURED, false, reason::SCHEDULER_NOT_ENSURED, why.clone()),
-                None => Condition::new(conditions::SCHEDULER_ENSURED, false, reason::SCHEDULER_NOT_ENSURED, "The spec is not valid."),
-            };
+            let untried = || Err("Nothing is scheduled before the spec is valid.".to_owned());
+            let ensured = SCHEDULER.condition(outcomes.scheduled.get(&session.name).cloned().unwrap_or_else(untried));
             set_condition(&mut own.conditions, ensured, now);
             own
         })
@@ -251,6 +308,7 @@ pub fn status(seen: &Seen, plan: &Plan, outcomes: &Outcomes, now: Timestamp) -> 
 pub fn summary(status: &BackupConfigurationStatus) -> String {
     let mut all: Vec<String> = Vec::new();
     let message = |condition: &Condition| condition.message.clone();
+    let invalid = status.conditions.iter().any(Condition::is_false);
     all.extend(status.conditions.iter().filter(|condition| condition.is_false()).filter_map(message));
     for backend in &status.backends {
         all.extend(backend.storage.as_ref().and_then(|storage| storage.reason.clone()));
@@ -261,7 +319,7 @@ pub fn summary(status: &BackupConfigurationStatus) -> String {
             session
                 .conditions
                 .iter()
-                .filter(|condition| condition.type_ == conditions::SCHEDULER_ENSURED && condition.is_false())
+                .filter(|condition| condition.type_ == conditions::SCHEDULER_ENSURED && condition.is_false() && !invalid)
                 .filter_map(message),
         );
     }
@@ -309,7 +367,9 @@ mod tests {
             storages: vec![object("storage", "BackupStorage", "s", json!({}), json!({"phase": "Ready"}))],
             policies: vec![object("storage", "RetentionPolicy", "p", json!({"maxRetentionPeriod": "1mo"}), Value::Null)],
             addons: [("kubedump-addon".to_owned(), Some(addon))].into(),
+            unusable_secrets: BTreeMap::new(),
             repositories: Vec::new(),
+            cron_jobs: Vec::new(),
         }
     }
 
@@ -345,7 +405,8 @@ mod tests {
             (status.phase.unwrap(), summary(&status), plan)
         };
         let (found, why, plan) = phase(&|seen| seen.storages.clear());
-        assert_eq!((found, why.as_str()), (BackupInvokerPhase::NotReady, "BackupStorage demo/s does not exist"));
+        assert_eq!(found, BackupInvokerPhase::NotReady);
+        assert!(why.starts_with("BackupStorage demo/s does not exist; create it"), "{why}");
         assert!(matches!(&plan.repositories[..], [RepositoryPlan::Waits { reason, .. }] if reason.contains("does not exist")));
         let (found, why, _) = phase(&|seen| {
             seen.storages[0].status = serde_json::from_value(json!({
@@ -354,7 +415,8 @@ mod tests {
         });
         assert_eq!((found, why.as_str()), (BackupInvokerPhase::NotReady, "no bucket"));
         let (found, why, _) = phase(&|seen| seen.policies.clear());
-        assert_eq!((found, why.as_str()), (BackupInvokerPhase::NotReady, "RetentionPolicy demo/p does not exist"));
+        assert_eq!(found, BackupInvokerPhase::NotReady);
+        assert!(why.starts_with("RetentionPolicy demo/p does not exist; create it"), "{why}");
         let (found, why, plan) = phase(&|seen| {
             seen.storages[0].metadata.namespace = Some("other".to_owned());
             let reference = &mut seen.configuration.spec.backends[0].storage_ref;
@@ -366,6 +428,25 @@ mod tests {
         let (found, why, _) = phase(&|seen| seen.configuration.spec.sessions[0].addon.as_mut().unwrap().tasks[0].name = "other".to_owned());
         assert_eq!(found, BackupInvokerPhase::Invalid);
         assert!(why.contains("has no backup task \"other\"; it has manifest-backup"), "{why}");
+    }
+
+    #[test]
+    fn what_a_session_cannot_run_without_is_told_before_it_runs() {
+        let lacking = |change: &dyn Fn(&mut Seen)| {
+            let mut seen = seen();
+            change(&mut seen);
+            decide(&seen).lacking.remove("hourly").unwrap_or_default()
+        };
+        assert_eq!(lacking(&|_| ()), "");
+        assert!(lacking(&|seen| seen.addons = [("kubedump-addon".to_owned(), None)].into()).starts_with("Addon kubedump-addon does not exist"));
+        let unusable = |seen: &mut Seen| seen.unusable_secrets = [("e".to_owned(), "Secret demo/e does not exist".to_owned())].into();
+        assert_eq!(lacking(&unusable), "Secret demo/e does not exist");
+        let foreign = |seen: &mut Seen| {
+            unusable(seen);
+            let secret = &mut seen.configuration.spec.sessions[0].repositories[0].encryption_secret;
+            secret.as_mut().unwrap().namespace = Some("vault".to_owned());
+        };
+        assert_eq!(lacking(&foreign), "", "a Secret of another namespace is another one");
     }
 
     #[test]
@@ -383,6 +464,39 @@ mod tests {
         };
         assert!(with("d/").is_ready());
         assert!(matches!(with("/elsewhere"), RepositoryPlan::Conflict { reason, .. } if reason.contains("/elsewhere")));
+    }
+
+    #[test]
+    fn the_first_backup_is_made_when_everything_is_in_place_and_once() {
+        let firsts = |change: &dyn Fn(&mut Seen), notes: &[&str]| {
+            let mut seen = seen();
+            let made = json!({"storageRef": {"name": "s"}, "path": "/d"});
+            seen.repositories.push(object("storage", "Repository", "repo", made, json!({"phase": "Ready"})));
+            change(&mut seen);
+            let plan = decide(&seen);
+            let mut status = status(&seen, &plan, &scheduled(), now());
+            for type_ in notes {
+                set_condition(&mut status.sessions[0].conditions, Condition::new(type_, true, "", ""), now());
+            }
+            first_backups(&seen, &plan, &status).iter().map(|session| session.name.clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(firsts(&|_| (), &[]), ["hourly"]);
+        assert_eq!(firsts(&|_| (), &["InitialBackupTriggered"]), [""; 0]);
+        assert_eq!(firsts(&|seen| seen.configuration.spec.paused = Some(true), &[]), [""; 0]);
+        assert_eq!(firsts(&|seen| seen.repositories.clear(), &[]), [""; 0]);
+        assert_eq!(firsts(&|seen| seen.storages.clear(), &[]), [""; 0]);
+    }
+
+    #[test]
+    fn cron_jobs_of_sessions_that_are_gone_go() {
+        let job = |name: &str, owner: &str| -> CronJob {
+            let owner = json!([{"apiVersion": "core.kubestash.com/v1alpha1", "kind": "BackupConfiguration", "name": "bc", "uid": owner}]);
+            serde_json::from_value(json!({"metadata": {"name": name, "ownerReferences": owner}})).unwrap()
+        };
+        let mut seen = seen();
+        seen.configuration.metadata.uid = Some("own".to_owned());
+        seen.cron_jobs = vec![job("trigger-bc-hourly", "own"), job("trigger-bc-daily", "own"), job("trigger-bc-weekly", "other")];
+        assert_eq!(decide(&seen).superfluous, ["trigger-bc-daily"]);
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! BackupConfiguration: are its parts there and may they be used, its Repositories, a CronJob for each session, and the first backup.
 
 mod decide;
+#[cfg(test)]
+mod model;
+mod removal;
 pub mod validate;
 
 use std::{
@@ -21,23 +24,26 @@ use kube::{
 };
 use kubestash::{
     api::{
-        Addon, BackupConfiguration, BackupConfigurationStatus, BackupInvokerPhase, BackupSession, BackupStorage, Condition, DeletionPolicy,
-        ObjectReference, Repository, RepositoryDeletionPolicy, RetentionPolicy, Session, conditions, conditions::reason, has_condition, labels,
-        set_condition,
+        Addon, BackupConfiguration, BackupConfigurationStatus, BackupInvokerPhase, BackupSession, BackupStorage, Condition, ObjectReference,
+        Repository, RetentionPolicy, Session, conditions, conditions::reason, labels, set_condition,
     },
     deploy::rbac::CRON_JOB,
     session::{objects, trigger::cron_job},
 };
 use serde_json::json;
 
-use self::decide::{Outcomes, RepositoryPlan, Seen, decide, status};
+use self::{
+    decide::{Outcomes, Plan, RepositoryPlan, Seen, decide, first_backups, is_ready, status},
+    removal::{Removal, removals},
+};
 use super::{Error, context::Context, finalizer};
 use crate::resources::{
     access::{Access, revoke},
-    apply, cluster_wide, create_once, namespaced,
+    apply, as_it_is, cluster_wide, create_once, is_missing, namespaced,
     outcome::one_line,
     owned_by,
-    status::update_status,
+    status::{replace_status, update_status},
+    storage::{OpenError, password},
 };
 
 const AGAIN: Duration = Duration::from_secs(600);
@@ -51,9 +57,12 @@ pub fn may_use(configuration: &BackupConfiguration, storage: &BackupStorage) -> 
     backends.is_empty() || backends.iter().filter_map(|backend| backend.storage_ref.as_ref()).any(|named| named.object().resolved(&own) == place)
 }
 
-async fn observe(configuration: &BackupConfiguration, context: &Context) -> Result<Seen, Error> {
+/// Everything that is known of a configuration as it is now; nothing when it is gone.
+async fn observe(configuration: &BackupConfiguration, context: &Context) -> Result<Option<Seen>, Error> {
     let client = &context.client;
     let namespace = configuration.namespace().unwrap_or_default();
+    let own = as_it_is(&namespaced::<BackupConfiguration>(client, &namespace), configuration).await?;
+    let Some(configuration) = own else { return Ok(None) };
     let all = ListParams::default();
     let own = cluster_wide::<Namespace>(client).get_opt(&namespace).await?;
     let addons = cluster_wide::<Addon>(client);
@@ -64,14 +73,31 @@ async fn observe(configuration: &BackupConfiguration, context: &Context) -> Resu
             place.insert(addon);
         }
     }
-    Ok(Seen {
-        configuration: configuration.clone(),
+    let label = objects::invoker_labels("", "", &configuration.name_any(), "", None).remove(labels::INVOKER_NAME).unwrap_or_default();
+    let labelled = ListParams::default().labels(&format!("{}={label}", labels::INVOKER_NAME));
+    Ok(Some(Seen {
+        unusable_secrets: unusable_secrets(&configuration, &namespace, context).await,
+        configuration,
         namespace_labels: own.and_then(|namespace| namespace.metadata.labels).unwrap_or_default(),
         storages: Api::<BackupStorage>::all(client.clone()).list(&all).await?.items,
         policies: Api::<RetentionPolicy>::all(client.clone()).list(&all).await?.items,
         addons: found,
         repositories: Api::<Repository>::all(client.clone()).list(&all).await?.items,
-    })
+        cron_jobs: namespaced::<CronJob>(client, &namespace).list(&labelled).await?.items,
+    }))
+}
+
+/// The encryption Secrets of the own namespace that are not there or hold no password. One that cannot be asked for is left to the Job.
+async fn unusable_secrets(configuration: &BackupConfiguration, namespace: &str, context: &Context) -> BTreeMap<String, String> {
+    let infos = configuration.spec.sessions.iter().flat_map(|session| &session.repositories);
+    let own = infos.filter_map(|info| info.encryption_secret.as_ref()).filter(|secret| secret.namespace_or(namespace) == namespace);
+    let mut unusable = BTreeMap::new();
+    for secret in own {
+        if let Err(error @ (OpenError::SecretMissing { .. } | OpenError::SecretContent { .. })) = password(&context.client, secret, namespace).await {
+            unusable.insert(secret.name.clone(), one_line(&error.into()));
+        }
+    }
+    unusable
 }
 
 /// Brings one configuration a step further.
@@ -81,14 +107,41 @@ async fn observe(configuration: &BackupConfiguration, context: &Context) -> Resu
 pub async fn reconcile(configuration: Arc<BackupConfiguration>, context: Arc<Context>) -> Result<Action, Error> {
     let namespace = configuration.namespace().unwrap_or_default();
     let api = namespaced::<BackupConfiguration>(&context.client, &namespace);
+    // Who goes does not depend on what is missing.
     if configuration.metadata.deletion_timestamp.is_some() {
         return delete(&configuration, &api, &context).await;
     }
-    if !finalizer::is_there(&*configuration) {
-        finalizer::add(&api, &*configuration).await?;
+    let Some(seen) = observe(&configuration, &context).await? else { return Ok(Action::await_change()) };
+    let configuration = &seen.configuration;
+    if configuration.metadata.deletion_timestamp.is_some() {
+        return Ok(Action::requeue(Duration::ZERO));
     }
-    let seen = observe(&configuration, &context).await?;
+    if !finalizer::is_there(configuration) {
+        // What follows is for what it is then.
+        finalizer::add(&api, configuration).await?;
+        return Ok(Action::requeue(SOON));
+    }
     let plan = decide(&seen);
+    let outcomes = ensure(&seen, &plan, &context).await?;
+    let now = context.now();
+    let new = status(&seen, &plan, &outcomes, now);
+    let told = |status: &BackupConfigurationStatus| (status.phase, decide::summary(status));
+    if Some(&new) != configuration.status.as_ref() {
+        replace_status(&api, configuration, |configuration| configuration.status = Some(new.clone())).await?;
+    }
+    if configuration.status.as_ref().map(told) != Some(told(&new)) {
+        tell(configuration, &new, &context).await;
+    }
+    for session in first_backups(&seen, &plan, &new) {
+        first_backup(configuration, session, &api, &context).await?;
+    }
+    Ok(Action::requeue(if is_ready(&plan, &new) { until_next(&new, now) } else { SOON }))
+}
+
+/// Makes what the plan lacks, and removes what it has too much of.
+async fn ensure(seen: &Seen, plan: &Plan, context: &Context) -> Result<Outcomes, Error> {
+    let configuration = &seen.configuration;
+    let namespace = configuration.namespace().unwrap_or_default();
     let mut outcomes = Outcomes::default();
     if plan.problems.is_empty() {
         for repository in &plan.repositories {
@@ -97,27 +150,19 @@ pub async fn reconcile(configuration: Arc<BackupConfiguration>, context: Arc<Con
             }
         }
         for session in &configuration.spec.sessions {
-            let done = schedule(&configuration, session, &context).await;
-            outcomes.scheduled.insert(session.name.clone(), done.map_err(|error| one_line(&error)));
+            let done = match plan.lacking.get(&session.name) {
+                Some(what) => Err(what.clone()),
+                None => schedule(configuration, session, context).await.map_err(|error| one_line(&error)),
+            };
+            outcomes.scheduled.insert(session.name.clone(), done);
         }
     }
-    remove_strange_cron_jobs(&configuration, &context).await?;
-    let now = context.now();
-    let new = status(&seen, &plan, &outcomes, now);
-    let before = configuration.status.as_ref().and_then(|status| status.phase);
-    if Some(&new) != configuration.status.as_ref() {
-        update_status(&api, &configuration.name_any(), |configuration: &mut BackupConfiguration| configuration.status = Some(new.clone())).await?;
+    for name in &plan.superfluous {
+        crate::resources::delete::<CronJob>(&namespaced(&context.client, &namespace), name).await?;
+        revoke(&context.client, name, &namespace).await?;
+        crate::resources::delete::<ServiceAccount>(&namespaced(&context.client, &namespace), name).await?;
     }
-    if before != new.phase {
-        tell(&configuration, &new, &context).await;
-    }
-    let ready = new.phase == Some(BackupInvokerPhase::Ready) && plan.repositories.iter().all(RepositoryPlan::is_ready);
-    if ready && !configuration.spec.paused.unwrap_or(false) {
-        for session in &configuration.spec.sessions {
-            first_backup(&configuration, session, &new, &api, &context).await?;
-        }
-    }
-    Ok(Action::requeue(if ready { until_next(&new, now) } else { SOON }))
+    Ok(outcomes)
 }
 
 /// The next moment at which a status tells a time that is over.
@@ -147,37 +192,14 @@ async fn schedule(configuration: &BackupConfiguration, session: &Session, contex
     Ok(())
 }
 
-/// CronJobs of sessions that are not in the spec any more.
-async fn remove_strange_cron_jobs(configuration: &BackupConfiguration, context: &Context) -> Result<(), Error> {
-    let namespace = configuration.namespace().unwrap_or_default();
-    let invoker = configuration.name_any();
-    let api = namespaced::<CronJob>(&context.client, &namespace);
-    let label = objects::invoker_labels("", "", &invoker, "", None).remove(labels::INVOKER_NAME).unwrap_or_default();
-    for job in api.list(&ListParams::default().labels(&format!("{}={label}", labels::INVOKER_NAME))).await? {
-        let own = job.owner_references().iter().any(|owner| Some(&owner.uid) == configuration.metadata.uid.as_ref());
-        let wanted = configuration.spec.sessions.iter().any(|session| objects::trigger_name(&invoker, &session.name) == job.name_any());
-        if own && !wanted {
-            crate::resources::delete(&api, &job.name_any()).await?;
-            revoke(&context.client, &job.name_any(), &namespace).await?;
-            crate::resources::delete::<ServiceAccount>(&namespaced(&context.client, &namespace), &job.name_any()).await?;
-        }
-    }
-    Ok(())
-}
-
 /// A session's first backup, once. Its name comes from the configuration's own age, so that it stays one also when the operator dies between
 /// making it and remembering that.
 async fn first_backup(
     configuration: &BackupConfiguration,
     session: &Session,
-    status: &BackupConfigurationStatus,
     api: &Api<BackupConfiguration>,
     context: &Context,
 ) -> Result<(), Error> {
-    let known = status.sessions.iter().find(|known| known.name == session.name);
-    if known.is_some_and(|known| has_condition(&known.conditions, conditions::INITIAL_BACKUP_TRIGGERED)) {
-        return Ok(());
-    }
     let condition = if session.wants_initial_backup() {
         let age = configuration.metadata.creation_timestamp.as_ref().map_or_else(|| context.now(), |time| time.0);
         let made = objects::new_backup_session(configuration, session, objects::retries(session), age);
@@ -198,28 +220,33 @@ async fn first_backup(
     Ok(())
 }
 
-/// What becomes of the Repositories, as `repositories[].deletionPolicy` says.
+/// Its Repositories go as `repositories[].deletionPolicy` says, and then it goes itself.
 async fn delete(configuration: &BackupConfiguration, api: &Api<BackupConfiguration>, context: &Context) -> Result<Action, Error> {
     if !finalizer::is_there(configuration) {
         return Ok(Action::await_change());
     }
     let namespace = configuration.namespace().unwrap_or_default();
     let repositories = namespaced::<Repository>(&context.client, &namespace);
-    for session in &configuration.spec.sessions {
-        for info in &session.repositories {
-            let policy = match info.deletion_policy {
-                Some(RepositoryDeletionPolicy::Delete) => DeletionPolicy::Delete,
-                Some(RepositoryDeletionPolicy::WipeOut) => DeletionPolicy::WipeOut,
-                // Without a word nothing is taken away.
-                Some(RepositoryDeletionPolicy::Retain) | None => continue,
-            };
-            let Some(found) = repositories.get_opt(&info.name).await? else { continue };
-            if found.spec.deletion_policy != Some(policy) {
+    let found = match repositories.list(&ListParams::default()).await {
+        // Without the definition there are none.
+        Err(error) if is_missing(&error) => Vec::new(),
+        found => found?.items,
+    };
+    let mut others = api.list(&ListParams::default()).await?.items;
+    others.retain(|other| other.name_any() != configuration.name_any());
+    for removal in removals(configuration, &found, &others) {
+        match removal {
+            Removal::Delete { name, policy } => {
                 let patch = json!({"spec": {"deletionPolicy": policy}});
-                repositories.patch(&info.name, &PatchParams::default(), &Patch::Merge(&patch)).await?;
+                match repositories.patch(&name, &PatchParams::default(), &Patch::Merge(&patch)).await {
+                    Err(error) if !is_missing(&error) => return Err(error.into()),
+                    _ => crate::resources::delete(&repositories, &name).await?,
+                }
             }
-            crate::resources::delete(&repositories, &info.name).await?;
+            Removal::Keep { name, why } => context.warning(configuration, "RepositoryKept", format!("Repository {name} stays: {why}")).await,
         }
+    }
+    for session in &configuration.spec.sessions {
         revoke(&context.client, &objects::trigger_name(&configuration.name_any(), &session.name), &namespace).await?;
     }
     finalizer::remove(api, &configuration.name_any()).await?;

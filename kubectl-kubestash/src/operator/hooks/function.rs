@@ -54,8 +54,15 @@ pub async fn run(hooks: &Hooks<'_>, plan: &FunctionPlan, name: &str, timeout: Du
     let parts = parts(hooks, plan, &function, &access, timeout, context);
     let mut planned = assemble(&parts).map_err(|error| HookError::Template(error.to_string()))?;
     add_to_pod(&mut planned, plan);
-    executor::start(&planned, namespace, context).await.map_err(|failure| told(name, failure))?;
-    wait(context, namespace, name, timeout).await
+    let begun = Instant::now();
+    while let Err(failure) = executor::start(&planned, namespace, context).await {
+        match failure {
+            // A Job of an earlier session of the same name will be removed.
+            Failure::Passing(error) if error.is_conflict() && begun.elapsed() < timeout => tokio::time::sleep(PAUSE).await,
+            failure => return Err(told(name, failure)),
+        }
+    }
+    wait(context, namespace, name, &hooks.owner.uid, timeout).await
 }
 
 fn told(name: &str, failure: Failure) -> HookError {
@@ -111,15 +118,15 @@ fn add_to_pod(planned: &mut PlannedJob, plan: &FunctionPlan) {
     }
 }
 
-async fn wait(context: &Context, namespace: &str, name: &str, timeout: Duration) -> Result<(), HookError> {
+async fn wait(context: &Context, namespace: &str, name: &str, owner: &str, timeout: Duration) -> Result<(), HookError> {
     let begun = Instant::now();
     loop {
-        let state = job_state::observe(&context.client, namespace, name, context.now()).await;
+        let state = job_state::observe(&context.client, namespace, name, Some(owner), context.now()).await;
         let waits_for = match state.map_err(|error| failed(&format!("the Job {name} cannot be read"), &error))? {
             JobState::Succeeded => return Ok(()),
             JobState::Failed { message } => return Err(HookError::Failed(message)),
             JobState::Absent => return Err(HookError::Failed(format!("the Job {name} was deleted"))),
-            JobState::Running { waits_for } => waits_for,
+            JobState::Running { waits_for, .. } => waits_for,
         };
         if begun.elapsed() >= timeout {
             let why = waits_for.map_or_else(String::new, |why| format!(": {why}"));

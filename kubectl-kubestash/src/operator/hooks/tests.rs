@@ -176,7 +176,7 @@ async fn a_message_is_posted() {
     assert_eq!(ran(case, hook, &context).await, (vec![("tell".to_owned(), HookPhase::Succeeded)], None, 1));
     let got = got.lock().unwrap().clone();
     assert_eq!((got.len(), got[0].line.as_str(), got[0].content_type.as_str()), (1, "POST /hook?x=ops", "application/json"));
-    assert_eq!(got[0].body, r#"{"text":"demo/run-1: these Snapshots failed: snap"}"#);
+    assert_eq!(got[0].body, r#"{"text":"demo/run-1: Snapshot snap failed"}"#);
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use kube::runtime::reflector::Store;
 use kubestash::api::{BackupConfiguration, BackupSession, BackupStorage, Repository, RestoreSession, Snapshot};
 
-use self::text::{Sample, write};
+use self::text::{Lines, Sample};
 
 /// What the controllers have seen.
 pub struct Stores {
@@ -66,24 +66,21 @@ impl Metrics {
         let _ = self.stores.set(stores);
     }
 
-    /// In Prometheus' text format.
-    pub fn text(&self) -> String {
-        write(&self.samples())
-    }
-
-    fn samples(&self) -> Vec<Sample> {
-        let mut all: Vec<Sample> = self.stores.get().map(resources::samples).unwrap_or_default();
-        for (name, counts) in [("kubestash_reconciliations_total", &self.reconciled), ("kubestash_admission_reviews_total", &self.reviewed)] {
-            let counts = counts.lock().unwrap_or_else(PoisonError::into_inner);
-            all.extend(
-                counts
-                    .iter()
-                    .map(|((kind, outcome), count)| Sample::new(name, [("kind", kind.clone()), ("outcome", (*outcome).to_owned())], *count as f64)),
-            );
+    /// In Prometheus' text format, a part for each metric.
+    pub fn parts(&self) -> impl Iterator<Item = String> + Send + 'static {
+        let mut lines = Lines::default();
+        if let Some(stores) = self.stores.get() {
+            resources::tell(stores, &mut lines);
         }
-        let until = *self.certificate.lock().unwrap_or_else(PoisonError::into_inner);
-        all.extend(until.map(|until| Sample::new("kubestash_webhook_certificate_expiry_seconds", [], until.as_second() as f64)));
-        all
+        for (name, counts) in [("kubestash_reconciliations_total", &self.reconciled), ("kubestash_admission_reviews_total", &self.reviewed)] {
+            for ((kind, outcome), count) in &*counts.lock().unwrap_or_else(PoisonError::into_inner) {
+                lines.add(&Sample::new(name, [("kind", kind.clone()), ("outcome", (*outcome).to_owned())], *count as f64));
+            }
+        }
+        if let Some(until) = *self.certificate.lock().unwrap_or_else(PoisonError::into_inner) {
+            lines.add(&Sample::new("kubestash_webhook_certificate_expiry_seconds", [], until.as_second() as f64));
+        }
+        lines.parts()
     }
 }
 
@@ -99,7 +96,7 @@ mod tests {
         metrics.reconciled("Snapshot", "Conflict");
         metrics.review("BackupStorage", "refused");
         metrics.certificate(Timestamp::UNIX_EPOCH);
-        let text = metrics.text();
+        let text: String = metrics.parts().collect();
         for line in [
             "# TYPE kubestash_reconciliations_total counter",
             "kubestash_reconciliations_total{kind=\"Snapshot\",outcome=\"ok\"} 2",

@@ -7,22 +7,26 @@ use kubestash::api::{
     RepositoryPhase, RestorePhase, RestoreSession, Snapshot, SnapshotPhase, TypedObjectReference, parse_duration, parse_size,
 };
 
-use super::{Stores, text::Sample};
+use super::{
+    Stores,
+    text::{Lines, Sample},
+};
 
 type Labels = Vec<(&'static str, String)>;
 
 /// Everything that the stores hold.
-pub fn samples(stores: &Stores) -> Vec<Sample> {
-    fn each<K: Resource<DynamicType = ()> + Clone + 'static>(store: &Store<K>, of: fn(&K) -> Vec<Sample>) -> impl Iterator<Item = Sample> {
-        store.state().into_iter().flat_map(move |object| of(&object))
+pub fn tell(stores: &Stores, lines: &mut Lines) {
+    fn each<K: Resource<DynamicType = ()> + Clone + 'static>(store: &Store<K>, of: fn(&K) -> Vec<Sample>, lines: &mut Lines) {
+        for object in store.state() {
+            of(&object).iter().for_each(|sample| lines.add(sample));
+        }
     }
-    each(&stores.configurations, of_configuration)
-        .chain(each(&stores.sessions, of_session))
-        .chain(each(&stores.restores, of_restore))
-        .chain(each(&stores.storages, of_storage))
-        .chain(each(&stores.repositories, of_repository))
-        .chain(each(&stores.snapshots, of_snapshot))
-        .collect()
+    each(&stores.configurations, of_configuration, lines);
+    each(&stores.sessions, of_session, lines);
+    each(&stores.restores, of_restore, lines);
+    each(&stores.storages, of_storage, lines);
+    each(&stores.repositories, of_repository, lines);
+    each(&stores.snapshots, of_snapshot, lines);
 }
 
 /// The samples of one object, which share their first labels.

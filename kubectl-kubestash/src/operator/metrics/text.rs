@@ -22,27 +22,40 @@ impl Sample {
     }
 }
 
-/// All samples, grouped by metric; metrics without one are left out.
-pub fn write(samples: &[Sample]) -> String {
-    let mut by_name: BTreeMap<&str, Vec<&Sample>> = BTreeMap::new();
-    for sample in samples {
-        by_name.entry(sample.name).or_default().push(sample);
-    }
-    let mut text = String::new();
-    for metric in METRICS {
-        let Some(found) = by_name.get(metric.name) else { continue };
-        // Writing into a String cannot fail.
-        let _ = writeln!(text, "# HELP {} {}\n# TYPE {} {}", metric.name, metric.meaning, metric.name, metric.type_.as_str());
-        for sample in found {
-            text.push_str(metric.name);
-            for (at, (label, value)) in sample.labels.iter().enumerate() {
-                let value = value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
-                let _ = write!(text, "{}{label}=\"{value}\"", if at == 0 { '{' } else { ',' });
+/// Lines of samples by their metric. There may be tens of thousands of samples, so none is kept as a value.
+#[derive(Debug, Default)]
+pub struct Lines(BTreeMap<&'static str, String>);
+
+impl Lines {
+    /// Adds a sample.
+    pub fn add(&mut self, sample: &Sample) {
+        let text = self.0.entry(sample.name).or_default();
+        text.push_str(sample.name);
+        for (at, (label, value)) in sample.labels.iter().enumerate() {
+            text.push(if at == 0 { '{' } else { ',' });
+            text.push_str(label);
+            text.push_str("=\"");
+            for character in value.chars() {
+                match character {
+                    '\\' => text.push_str("\\\\"),
+                    '"' => text.push_str("\\\""),
+                    '\n' => text.push_str("\\n"),
+                    other => text.push(other),
+                }
             }
-            let _ = writeln!(text, "{} {}", if sample.labels.is_empty() { "" } else { "}" }, sample.value);
+            text.push('"');
         }
+        // Writing into a String cannot fail.
+        let _ = writeln!(text, "{} {}", if sample.labels.is_empty() { "" } else { "}" }, sample.value);
     }
-    text
+
+    /// The metrics in the order of their list, each with what it means; those without a sample are left out.
+    pub fn parts(mut self) -> impl Iterator<Item = String> {
+        METRICS.iter().filter_map(move |metric| {
+            let lines = self.0.remove(metric.name)?;
+            Some(format!("# HELP {} {}\n# TYPE {} {}\n", metric.name, metric.meaning, metric.name, metric.type_.as_str()) + &lines)
+        })
+    }
 }
 
 #[cfg(test)]
@@ -52,7 +65,9 @@ mod tests {
     #[test]
     fn labels_are_quoted() {
         let path = "a\"b\\c\nd".to_owned();
-        let text = write(&[Sample::new("storage_kubestash_com_repository_info", [("path", path), ("phase", "Ready".to_owned())], 1.0)]);
+        let mut lines = Lines::default();
+        lines.add(&Sample::new("storage_kubestash_com_repository_info", [("path", path), ("phase", "Ready".to_owned())], 1.0));
+        let text: String = lines.parts().collect();
         let wanted = "# HELP storage_kubestash_com_repository_info What there is to know of the Repository\n\
             # TYPE storage_kubestash_com_repository_info gauge\n\
             storage_kubestash_com_repository_info{path=\"a\\\"b\\\\c\\nd\",phase=\"Ready\"} 1\n";

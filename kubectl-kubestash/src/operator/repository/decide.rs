@@ -11,11 +11,37 @@ use kubestash::api::{
 
 use crate::{
     operator::{finalizer, job_state::JobState},
-    resources::outcome::repository_initialised,
+    resources::{outcome::repository_initialised, storage::is_local},
 };
 
 /// Snapshots that a status lists.
 const RECENT: usize = 5;
+
+/// Who tells of a repository's place in its storage, or changes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Agent {
+    /// Nobody, for there is no storage, or none that anything may be written to; and why.
+    Nobody(String),
+    /// A Job that mounts the volume, or one that erases.
+    Job,
+    /// The operator itself.
+    Operator,
+}
+
+/// Who that is. What was erased must not come back: into a storage that is being deleted, nothing is written any more.
+pub fn agent(repository: &Repository, storage: Option<&BackupStorage>) -> Agent {
+    let Some(storage) = storage else {
+        let own = repository.namespace().unwrap_or_default();
+        let reference = repository.spec.storage_ref.clone().unwrap_or_default().object().resolved(&own);
+        return Agent::Nobody(format!("BackupStorage {reference} does not exist; create it again, or delete this Repository"));
+    };
+    if storage.metadata.deletion_timestamp.is_some() {
+        // Its own policy decides about the data of its repositories.
+        return Agent::Nobody("its BackupStorage is being deleted".to_owned());
+    }
+    let deleting = repository.metadata.deletion_timestamp.is_some();
+    if deleting || is_local(storage) { Agent::Job } else { Agent::Operator }
+}
 
 /// What was seen of its place in the storage.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,7 +59,6 @@ pub enum Place {
 /// All that is known.
 pub struct Seen {
     pub repository: Repository,
-    pub deleting: bool,
     pub place: Place,
     pub init: JobState,
     pub cleanup: JobState,
@@ -58,7 +83,7 @@ pub enum Step {
 }
 
 pub fn decide(seen: &Seen, now: Timestamp) -> Vec<Step> {
-    if seen.deleting { delete(seen) } else { maintain(seen, now) }
+    if seen.repository.metadata.deletion_timestamp.is_some() { delete(seen) } else { maintain(seen, now) }
 }
 
 fn delete(seen: &Seen) -> Vec<Step> {
@@ -72,12 +97,14 @@ fn delete(seen: &Seen) -> Vec<Step> {
         before
     };
     if seen.repository.spec.deletion_policy != Some(DeletionPolicy::WipeOut) {
-        return finish(Vec::new());
+        // It was to be erased until a moment ago.
+        return finish(if seen.cleanup == JobState::Absent { Vec::new() } else { vec![Step::RemoveJob("cleanup")] });
     }
     match (&seen.cleanup, &seen.place) {
         (JobState::Succeeded, _) => finish(Vec::new()),
         (_, Place::NoStorage(why)) => finish(vec![Step::Tell(format!("The data was not erased, although deletionPolicy is WipeOut: {why}"))]),
-        (JobState::Absent, _) => vec![Step::StartCleanup, Step::Wait],
+        // One that still prepares it would bring back what is erased.
+        (JobState::Absent, _) => vec![Step::RemoveJob("init"), Step::StartCleanup, Step::Wait],
         (JobState::Running { .. }, _) => vec![Step::Wait],
         (JobState::Failed { message }, _) => {
             vec![Step::Tell(format!("Erasing the data failed and is tried again: {message}")), Step::RemoveJob("cleanup"), Step::Wait]
@@ -86,10 +113,11 @@ fn delete(seen: &Seen) -> Vec<Step> {
 }
 
 fn maintain(seen: &Seen, now: Timestamp) -> Vec<Step> {
-    let mut steps = Vec::new();
     if !finalizer::is_there(&seen.repository) {
-        steps.push(Step::AddFinalizer);
+        // What follows is for what it is then.
+        return vec![Step::AddFinalizer, Step::Wait];
     }
+    let mut steps = Vec::new();
     let old = seen.repository.status.clone().unwrap_or_default();
     let mut status = old.clone();
     let initialised = is_true(&status.conditions, conditions::REPOSITORY_INITIALIZED);
@@ -104,13 +132,15 @@ fn maintain(seen: &Seen, now: Timestamp) -> Vec<Step> {
         // A repository that was made stays ready while its storage does not answer: backups find out themselves.
         (Place::Failed(why) | Place::NoStorage(why), _) if !initialised => fail(&mut status, why),
         (Place::Volume, JobState::Absent) if !initialised => steps.push(Step::StartInit),
-        (Place::Volume, JobState::Running { waits_for: Some(why) }) if !initialised => fail(&mut status, why),
+        (Place::Volume, JobState::Running { waits_for: Some(why), long: true }) if !initialised => fail(&mut status, why),
         (Place::Volume, JobState::Failed { message }) if !initialised => {
             if !has_condition(&status.conditions, conditions::REPOSITORY_INITIALIZED) {
                 fail(&mut status, message);
             }
             steps.push(Step::RemoveJob("init"));
         }
+        // What it told is lost: it is asked again.
+        (Place::Volume, JobState::Succeeded) if !initialised => steps.push(Step::RemoveJob("init")),
         _ => {}
     }
     let finished = add_up(&mut status, &seen.snapshots);
@@ -164,6 +194,7 @@ fn add_up(status: &mut RepositoryStatus, snapshots: &[Snapshot]) -> Vec<String> 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
     use serde_json::{Value, json};
 
     use super::*;
@@ -192,7 +223,7 @@ mod tests {
             "metadata": {"name": "r", "namespace": "demo", "finalizers": ["kubestash.com/cleanup"]}, "spec": {}, "status": status,
         }))
         .unwrap();
-        Seen { repository, deleting: false, place, init: JobState::Absent, cleanup: JobState::Absent, snapshots, storage: None }
+        Seen { repository, place, init: JobState::Absent, cleanup: JobState::Absent, snapshots, storage: None }
     }
 
     fn status(steps: &[Step]) -> RepositoryStatus {
@@ -238,22 +269,59 @@ mod tests {
     fn a_volume_gets_its_job_once() {
         let mut seen = seen(Place::Volume, Vec::new(), json!({}));
         assert!(decide(&seen, Timestamp::UNIX_EPOCH).contains(&Step::StartInit));
-        seen.init = JobState::Running { waits_for: None };
+        seen.init = JobState::Running { waits_for: None, long: false };
         assert!(!decide(&seen, Timestamp::UNIX_EPOCH).contains(&Step::StartInit));
         seen.init = JobState::Failed { message: "m".to_owned() };
         assert!(decide(&seen, Timestamp::UNIX_EPOCH).contains(&Step::RemoveJob("init")));
+        seen.init = JobState::Succeeded;
+        let steps = decide(&seen, Timestamp::UNIX_EPOCH);
+        assert!(steps.contains(&Step::RemoveJob("init")) && steps.contains(&Step::Wait), "what it told is lost: {steps:?}");
+    }
+
+    #[test]
+    fn who_tells_of_its_place() {
+        let (there, gone) = (json!({"name": "s"}), json!({"name": "s", "deletionTimestamp": "2026-01-01T00:00:00Z"}));
+        let asked = |repository: &Value, storage: Option<&Value>, provider: &str| {
+            let object = |kind: &str, meta: &Value, spec: Value| json!({"apiVersion": "storage.kubestash.com/v1alpha1", "kind": kind, "metadata": meta, "spec": spec});
+            let repository: Repository = serde_json::from_value(object("Repository", repository, json!({"storageRef": {"name": "s"}}))).unwrap();
+            let storage =
+                storage.map(|meta| serde_json::from_value(object("BackupStorage", meta, json!({"storage": {"provider": provider}}))).unwrap());
+            agent(&repository, storage.as_ref())
+        };
+        assert!(matches!(asked(&there, None, ""), Agent::Nobody(why) if why.contains("s does not exist")));
+        for (repository, storage, provider, wanted) in [
+            (&there, &there, "s3", Agent::Operator),
+            (&there, &there, "local", Agent::Job),
+            (&gone, &there, "s3", Agent::Job),
+            (&there, &gone, "s3", Agent::Nobody("its BackupStorage is being deleted".to_owned())),
+            (&gone, &gone, "local", Agent::Nobody("its BackupStorage is being deleted".to_owned())),
+        ] {
+            assert_eq!(asked(repository, Some(storage), provider), wanted, "{repository} {storage} {provider}");
+        }
+    }
+
+    #[test]
+    fn the_finalizer_comes_first() {
+        let mut seen = seen(Place::Registered, Vec::new(), json!({}));
+        seen.repository.metadata.finalizers = None;
+        assert_eq!(decide(&seen, Timestamp::UNIX_EPOCH), [Step::AddFinalizer, Step::Wait]);
     }
 
     #[test]
     fn deletion_waits_for_data_and_snapshots() {
         let mut seen = seen(Place::Volume, vec![snapshot("a", 1, "Succeeded", true)], json!({}));
-        seen.deleting = true;
+        seen.repository.metadata.deletion_timestamp = Some(Time(Timestamp::UNIX_EPOCH));
         assert_eq!(decide(&seen, Timestamp::UNIX_EPOCH), [Step::RemoveSnapshots, Step::Wait]);
         seen.repository.spec.deletion_policy = Some(DeletionPolicy::WipeOut);
-        assert_eq!(decide(&seen, Timestamp::UNIX_EPOCH), [Step::StartCleanup, Step::Wait]);
+        assert_eq!(decide(&seen, Timestamp::UNIX_EPOCH), [Step::RemoveJob("init"), Step::StartCleanup, Step::Wait]);
         seen.cleanup = JobState::Succeeded;
         seen.snapshots.clear();
         assert_eq!(decide(&seen, Timestamp::UNIX_EPOCH), [Step::RemoveFinalizer]);
+        seen.repository.spec.deletion_policy = Some(DeletionPolicy::Delete);
+        seen.cleanup = JobState::Running { waits_for: None, long: false };
+        let steps = decide(&seen, Timestamp::UNIX_EPOCH);
+        assert_eq!(steps, [Step::RemoveJob("cleanup"), Step::RemoveFinalizer], "who does not want it any more is heard");
+        seen.repository.spec.deletion_policy = Some(DeletionPolicy::WipeOut);
         seen.cleanup = JobState::Absent;
         seen.place = Place::NoStorage("gone".to_owned());
         assert!(matches!(&decide(&seen, Timestamp::UNIX_EPOCH)[..], [Step::Tell(_), Step::RemoveFinalizer]));

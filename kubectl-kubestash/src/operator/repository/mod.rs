@@ -1,75 +1,66 @@
 //! Repository: its place in the storage, what its Snapshots add up to, and what its deletion erases.
 
 mod decide;
+#[cfg(test)]
+mod model;
 
 use std::{sync::Arc, time::Duration};
 
 use k8s_openapi::api::batch::v1::Job;
 use kube::{ResourceExt as _, api::ListParams, runtime::controller::Action};
 use kubestash::{
-    api::{BackupStorage, Condition, Repository, Snapshot, conditions, conditions::reason, labels},
+    api::{BackupStorage, Repository, Snapshot, labels},
     backend,
     deploy::rbac::STORAGE_JOB,
 };
 
-use self::decide::{Place, Seen, Step, decide};
+use self::decide::{Agent, Place, Seen, Step, agent, decide};
 use super::{
     Error,
     context::Context,
     finalizer,
     job_state::{self, JobState},
-    own_job::{OwnWork, start},
+    outcome::LISTED,
+    own_job::{self, OwnWork, start},
 };
 use crate::resources::{
-    access, namespaced,
-    outcome::{one_line, registration},
-    status::update_status,
+    access,
+    advice::explained,
+    as_it_is, namespaced,
+    outcome::registration,
+    status::{replace_status, update_status},
     storage::{is_local, open},
 };
 
 const AGAIN: Duration = Duration::from_secs(600);
 const SOON: Duration = Duration::from_secs(labels::REQUEUE_SECONDS);
 
-/// Names of Jobs must not clash with those of repositories of other namespaces, whose Jobs run beside the same storage.
-fn job_name(what: &str, repository: &Repository) -> String {
-    kubestash::api::join_name(what, &repository.namespace().unwrap_or_default(), &repository.name_any())
-}
-
-async fn observe(repository: &Repository, context: &Context) -> Result<Seen, Error> {
+/// Everything that is known of a repository; nothing when it is gone.
+async fn observe(repository: &Repository, context: &Context) -> Result<Option<Seen>, Error> {
     let namespace = repository.namespace().unwrap_or_default();
     let reference = repository.spec.storage_ref.clone().unwrap_or_default().object();
-    let place = reference.namespace_or(&namespace).to_owned();
-    let storage = namespaced::<BackupStorage>(&context.client, &place).get_opt(&reference.name).await?;
+    let place = reference.namespace_or(&namespace);
+    let storage = namespaced::<BackupStorage>(&context.client, place).get_opt(&reference.name).await?;
+    let job = async |what, wanted: bool| match wanted {
+        true => job_state::observe(&context.client, place, &own_job::name(what, repository), None, context.now()).await,
+        false => Ok(JobState::Absent),
+    };
+    let deleting = repository.metadata.deletion_timestamp.is_some();
+    let init = job("init", !deleting && storage.as_ref().is_some_and(is_local)).await?;
+    let cleanup = job("cleanup", deleting && storage.is_some()).await?;
+    // The Jobs first: what they had to tell when they had ended stands in the repository that is read behind.
+    let Some(repository) = as_it_is(&namespaced::<Repository>(&context.client, &namespace), repository).await? else { return Ok(None) };
     let own = ListParams::default().labels(&format!("{}={}", labels::REPO_NAME, repository.name_any()));
     let snapshots = namespaced::<Snapshot>(&context.client, &namespace).list(&own).await?.items;
-    let deleting = repository.metadata.deletion_timestamp.is_some();
-    let now = context.now();
-    let job = |what| {
-        let (name, place) = (job_name(what, repository), place.clone());
-        async move { job_state::observe(&context.client, &place, &name, now).await }
-    };
-    let (mut init, mut cleanup) = (JobState::Absent, JobState::Absent);
-    let place = match &storage {
-        None => Place::NoStorage(format!("BackupStorage {place}/{} does not exist", reference.name)),
-        Some(storage) if deleting => {
-            cleanup = job("cleanup").await?;
-            if storage.metadata.deletion_timestamp.is_some() {
-                // Its own policy decides about the data of its repositories.
-                Place::NoStorage("its BackupStorage is being deleted".to_owned())
-            } else {
-                Place::Volume
-            }
-        }
-        Some(storage) if is_local(storage) => {
-            init = job("init").await?;
-            Place::Volume
-        }
-        Some(storage) => match register(repository, storage, context).await {
+    let place = match (agent(&repository, storage.as_ref()), &storage) {
+        (Agent::Nobody(why), _) => Place::NoStorage(why),
+        (Agent::Operator, Some(storage)) => match register(&repository, storage, context).await {
             Ok(()) => Place::Registered,
-            Err(error) => Place::Failed(one_line(&error)),
+            Err(error) => Place::Failed(explained(&error)),
         },
+        (Agent::Job | Agent::Operator, _) => Place::Volume,
     };
-    Ok(Seen { repository: repository.clone(), deleting, place, init, cleanup, snapshots, storage })
+    Ok(Some(Seen { repository, place, init, cleanup, snapshots, storage }))
 }
 
 /// What a bucket holds of the repository is looked at when the repository is new or changed, and every ten minutes; not with each of its Snapshots.
@@ -97,7 +88,7 @@ pub async fn reconcile(repository: Arc<Repository>, context: Arc<Context>) -> Re
     if repository.spec.paused.unwrap_or(false) && repository.metadata.deletion_timestamp.is_none() {
         return Ok(Action::await_change());
     }
-    let seen = observe(&repository, &context).await?;
+    let Some(seen) = observe(&repository, &context).await? else { return Ok(Action::await_change()) };
     let mut again = AGAIN;
     for step in decide(&seen, context.now()) {
         if let Some(wait) = apply(&seen, &step, &context).await? {
@@ -115,25 +106,16 @@ async fn apply(seen: &Seen, step: &Step, context: &Context) -> Result<Option<Dur
     match step {
         Step::AddFinalizer => finalizer::add(&api, repository).await?,
         Step::Status(status) => {
-            let new = (**status).clone();
-            let before = repository.status.as_ref().and_then(|status| status.phase);
-            update_status(&api, &repository.name_any(), |repository: &mut Repository| repository.status = Some(new.clone())).await?;
-            if before != status.phase {
-                context.told(repository, &status.conditions).await;
-            }
+            replace_status(&api, repository, |repository| repository.status = Some((**status).clone())).await?;
+            let before = repository.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
+            context.told(repository, before, &status.conditions).await;
         }
         Step::ListUpdated(names) => {
             let snapshots = namespaced::<Snapshot>(&context.client, &namespace);
             for name in names {
-                let condition = Condition::new(
-                    conditions::RECENT_SNAPSHOT_LIST_UPDATED,
-                    true,
-                    reason::SUCCESSFULLY_UPDATED_RECENT_SNAPSHOT_LIST,
-                    "Recent snapshot list updated successfully",
-                );
                 let done = update_status(&snapshots, name, |snapshot: &mut Snapshot| {
                     let status = snapshot.status.get_or_insert_default();
-                    kubestash::api::set_condition(&mut status.conditions, condition.clone(), context.now());
+                    kubestash::api::set_condition(&mut status.conditions, LISTED.condition(Ok(())), context.now());
                     status.phase = Some(status.compute_phase());
                 });
                 match done.await {
@@ -150,7 +132,7 @@ async fn apply(seen: &Seen, step: &Step, context: &Context) -> Result<Option<Dur
                     format!("--repository-namespace={namespace}"),
                     format!("--repository={}", repository.name_any()),
                 ];
-                let name = job_name("init", repository);
+                let name = own_job::name("init", repository);
                 let work = OwnWork { name, component: labels::component::UPLOADER, args, cluster_roles: vec![STORAGE_JOB], owner: None };
                 start(context, storage, work).await?;
             }
@@ -159,12 +141,12 @@ async fn apply(seen: &Seen, step: &Step, context: &Context) -> Result<Option<Dur
             if let Some(storage) = &seen.storage {
                 let path = repository.spec.path.clone().unwrap_or_default();
                 let args = vec!["cleanup".to_owned(), format!("--storage={}", storage.name_any()), format!("--path={path}")];
-                let name = job_name("cleanup", repository);
+                let name = own_job::name("cleanup", repository);
                 let work = OwnWork { name, component: labels::component::CLEANER, args, cluster_roles: vec![STORAGE_JOB], owner: None };
                 start(context, storage, work).await?;
             }
         }
-        Step::RemoveJob(what) => crate::resources::delete::<Job>(&namespaced(&context.client, &place), &job_name(what, repository)).await?,
+        Step::RemoveJob(what) => crate::resources::delete::<Job>(&namespaced(&context.client, &place), &own_job::name(what, repository)).await?,
         Step::RemoveSnapshots => {
             let snapshots = namespaced::<Snapshot>(&context.client, &namespace);
             for snapshot in &seen.snapshots {
@@ -174,7 +156,7 @@ async fn apply(seen: &Seen, step: &Step, context: &Context) -> Result<Option<Dur
         Step::Tell(message) => context.warning(repository, "DataNotErased", message.clone()).await,
         Step::RemoveFinalizer => {
             for what in ["init", "cleanup"] {
-                access::revoke(&context.client, &job_name(what, repository), &place).await?;
+                access::revoke(&context.client, &own_job::name(what, repository), &place).await?;
             }
             finalizer::remove(&api, &repository.name_any()).await?;
         }

@@ -8,11 +8,15 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt as _;
 use kubestash::api::{
-    COMPONENT, DataSource, RestorePhase, RestoreSession, RestoreSessionSpec, RestoreSessionStatus, Snapshot, SnapshotPhase, conditions,
-    has_condition, is_false, is_true, parse_duration,
+    COMPONENT, DataSource, RestoreComponentStatus, RestorePhase, RestoreSession, RestoreSessionSpec, RestoreSessionStatus, Snapshot, SnapshotPhase,
+    conditions, has_condition, is_false, is_true, parse_duration, set_condition,
 };
 
-use crate::operator::{backup_session::Stage, job_state::JobState};
+use crate::operator::{
+    backup_session::Stage,
+    job_state::JobState,
+    outcome::{LATE, RESTORE_INCOMPLETE},
+};
 
 /// All that is known.
 pub struct Seen {
@@ -39,9 +43,13 @@ pub enum Step {
     Valid,
     /// What it waits for.
     Missing(String),
+    /// The Job's Pod waits for something, or does not any more.
+    Pending(Option<String>),
     SetDeadline(Timestamp),
     RunHooks(Stage),
     EnsureJob,
+    /// It was made by an operator that ended before it could say so.
+    JobIsThere,
     Incomplete {
         why: String,
         late: bool,
@@ -54,6 +62,9 @@ pub enum Step {
 const SOON: SignedDuration = SignedDuration::from_secs(10);
 /// A Snapshot that is not there is waited for so long.
 const PATIENCE: SignedDuration = SignedDuration::from_secs(120);
+
+/// Where a person looks when a Snapshot is not there.
+const LIST: &str = "`kubectl get snapshots.storage.kubestash.com` lists what is there, and dataSource.namespace names another namespace";
 
 /// What is wrong with a spec.
 pub fn problem(spec: &RestoreSessionSpec) -> Option<String> {
@@ -96,20 +107,20 @@ pub fn choose<'a>(data: &DataSource, snapshots: &'a [Snapshot]) -> Result<&'a Sn
         let exclusive = point.exclusive.unwrap_or(false);
         let fits = |snapshot: &&Snapshot| time(snapshot).is_some_and(|time| if exclusive { time < wanted } else { time <= wanted });
         let found = of_repository.filter(succeeded).filter(fits).max_by_key(|snapshot| (time(snapshot), snapshot.name_any()));
-        return found.ok_or_else(|| Obstacle::NotThere(format!("Repository {repository} has no Snapshot that succeeded by {wanted}")));
+        return found.ok_or_else(|| Obstacle::NotThere(format!("Repository {repository} has no Snapshot that succeeded by {wanted}; {LIST}")));
     }
     let name = data.snapshot.as_deref().unwrap_or_default();
     if data.is_latest() {
         let found = of_repository.filter(succeeded).max_by_key(|snapshot| (time(snapshot), snapshot.name_any()));
-        return found.ok_or_else(|| Obstacle::NotThere(format!("Repository {repository} has no Snapshot that succeeded")));
+        return found.ok_or_else(|| Obstacle::NotThere(format!("Repository {repository} has no Snapshot that succeeded; {LIST}")));
     }
     let mut named = of_repository.filter(|snapshot| snapshot.name_any() == name);
-    let found = named.next().ok_or_else(|| Obstacle::NotThere(format!("Snapshot {name} does not exist")))?;
+    let found = named.next().ok_or_else(|| Obstacle::NotThere(format!("Snapshot {name} does not exist; {LIST}")))?;
     if succeeded(&found) {
         Ok(found)
     } else {
         let phase = found.status.as_ref().and_then(|status| status.phase).map_or("unknown", SnapshotPhase::as_str);
-        Err(Obstacle::NotThere(format!("Snapshot {name} cannot be restored: its phase is {phase}")))
+        Err(Obstacle::NotThere(format!("Snapshot {name} cannot be restored: its phase is {phase}; {LIST}")))
     }
 }
 
@@ -149,6 +160,23 @@ pub fn decide(seen: &Seen, now: Timestamp) -> Step {
     if has_condition(&status.conditions, conditions::METRICS_PUSHED) { Step::Nothing } else { Step::Close }
 }
 
+/// The Snapshot that was chosen once. It stays the one, also when the latest is another by now.
+pub fn chosen(session: &RestoreSession) -> Option<String> {
+    let mut known = session.status.iter().flat_map(|status| &status.dependencies);
+    known.find(|dependency| dependency.kind.as_deref() == Some("Snapshot")).map(|dependency| dependency.name.clone())
+}
+
+/// Notes that the Job will tell nothing any more. Nothing is noted when it has told its end in the last moment.
+pub fn note_incomplete(status: &mut RestoreSessionStatus, why: &str, late: bool, now: Timestamp) {
+    if status.is_restored() {
+        return;
+    }
+    let own = status.components.entry(COMPONENT.to_owned()).or_default();
+    *own = RestoreComponentStatus { phase: Some(RestorePhase::Failed), error: Some(why.to_owned()), ..own.clone() };
+    let trouble = if late { LATE } else { RESTORE_INCOMPLETE };
+    set_condition(&mut status.conditions, trouble.condition(why), now);
+}
+
 impl Seen {
     fn has_hooks(&self, stage: Stage) -> bool {
         self.session.spec.hooks.as_ref().is_some_and(|hooks| match stage {
@@ -172,17 +200,24 @@ fn work(seen: &Seen, status: &RestoreSessionStatus, now: Timestamp) -> Option<St
     }
     let left = status.restore_deadline.as_ref().map(|Time(time)| time.duration_since(now));
     if left.is_some_and(|left| !left.is_positive()) {
-        let why = format!("deadline exceeded: it did not end within {}", seen.session.spec.restore_timeout.as_deref().unwrap_or_default());
+        let waited = match &seen.job {
+            JobState::Running { waits_for: Some(why), .. } => format!(". {why}"),
+            _ => "; a new RestoreSession goes on from here, give it more time in restoreTimeout".to_owned(),
+        };
+        let why = format!("deadline exceeded: it did not end within {}{waited}", seen.session.spec.restore_timeout.as_deref().unwrap_or_default());
         return Some(Step::Incomplete { why, late: true });
     }
     if !has_condition(&status.conditions, conditions::RESTORE_EXECUTOR_ENSURED) {
-        return Some(Step::EnsureJob);
+        return Some(if seen.job == JobState::Absent { Step::EnsureJob } else { Step::JobIsThere });
     }
     let incomplete = |why: &str| Some(Step::Incomplete { why: why.to_owned(), late: false });
+    let told = is_true(&status.conditions, conditions::POD_HAS_BEEN_IN_PENDING_STATE_FOR_LONGER_THAN_EXPECTED);
     match &seen.job {
         JobState::Absent => incomplete("the Job of the restore was deleted"),
         JobState::Succeeded => incomplete("the Job of the restore ended without a report"),
         JobState::Failed { message } => incomplete(message),
+        JobState::Running { waits_for: Some(why), long: true } if !told => Some(Step::Pending(Some(why.clone()))),
+        JobState::Running { waits_for: None, .. } if told => Some(Step::Pending(None)),
         JobState::Running { .. } => Some(Step::Wait(left.map_or(SOON, |left| left.min(SOON)))),
     }
 }
@@ -256,6 +291,31 @@ mod tests {
     }
 
     #[test]
+    fn the_chosen_snapshot_is_remembered() {
+        assert_eq!(chosen(&session(guide(), Value::Null)), None);
+        let dependencies = json!({"dependencies": [{"kind": "Addon", "name": "x"}, {"kind": "Snapshot", "name": "a"}]});
+        assert_eq!(chosen(&session(guide(), dependencies)).as_deref(), Some("a"));
+    }
+
+    #[test]
+    fn who_told_its_end_in_the_last_moment_is_believed() {
+        for (phase, late, wanted) in [
+            (None, false, "RestoreIncomplete"),
+            (Some("Running"), false, "RestoreIncomplete"),
+            (Some("Running"), true, "DeadlineExceeded"),
+            (Some("Succeeded"), true, ""),
+            (Some("Failed"), false, ""),
+        ] {
+            let components = phase.map_or_else(|| json!({}), |phase| json!({"manifest": {"phase": phase}}));
+            let mut status: RestoreSessionStatus = serde_json::from_value(json!({"components": components, "totalComponents": 1})).unwrap();
+            note_incomplete(&mut status, "why", late, now());
+            let found = status.conditions.iter().map(|condition| condition.type_.as_str()).collect::<String>();
+            let error = status.components.get(COMPONENT).and_then(|own| own.error.as_deref());
+            assert_eq!((found.as_str(), error), (wanted, (!wanted.is_empty()).then_some("why")), "{phase:?}");
+        }
+    }
+
+    #[test]
     fn a_restore_goes_through_its_steps() {
         let condition = |type_: &str, status: &str| json!({"type": type_, "status": status, "lastTransitionTime": "2026-01-01T00:00:00Z"});
         let seen = |found: &[(&str, &str)], phase: Option<&str>| {
@@ -264,11 +324,14 @@ mod tests {
             let mut session = session(guide(), json!({"conditions": conditions, "components": components, "totalComponents": 1}));
             let status = session.status.as_mut().unwrap();
             status.phase = Some(status.compute_phase());
-            Seen { session, snapshot: Ok(snapshot("a", 1, "Succeeded")), job: JobState::Running { waits_for: None } }
+            Seen { session, snapshot: Ok(snapshot("a", 1, "Succeeded")), job: JobState::Running { waits_for: None, long: false } }
         };
         let (valid, job) = (("ValidationPassed", "True"), ("RestoreExecutorEnsured", "True"));
         assert_eq!(decide(&seen(&[], None), now()), Step::Valid);
-        assert_eq!(decide(&seen(&[valid], None), now()), Step::EnsureJob);
+        assert_eq!(decide(&Seen { job: JobState::Absent, ..seen(&[valid], None) }, now()), Step::EnsureJob);
+        let mut untold = seen(&[valid], None);
+        untold.snapshot = Err(Obstacle::NotThere("deleted meanwhile".to_owned()));
+        assert_eq!(decide(&untold, now()), Step::JobIsThere, "what runs is not given up for what its beginning needed");
         assert_eq!(decide(&seen(&[valid, job], Some("Running")), now()), Step::Wait(SOON));
         assert_eq!(decide(&seen(&[valid, job], Some("Succeeded")), now()), Step::Close);
         assert_eq!(decide(&seen(&[valid, job, ("MetricsPushed", "True")], Some("Succeeded")), now()), Step::Nothing);
@@ -276,11 +339,22 @@ mod tests {
         let mut died = seen(&[valid, job], Some("Running"));
         died.job = JobState::Failed { message: "OOMKilled".to_owned() };
         assert_eq!(decide(&died, now()), Step::Incomplete { why: "OOMKilled".to_owned(), late: false });
+        let mut waiting = seen(&[valid, job], None);
+        waiting.job = JobState::Running { waits_for: Some("no node".to_owned()), long: true };
+        assert_eq!(decide(&waiting, now()), Step::Pending(Some("no node".to_owned())));
+        let pending = ("PodHasBeenInPendingStateForLongerThanExpected", "True");
+        let mut told = seen(&[valid, job, pending], None);
+        told.job = waiting.job;
+        assert_eq!(decide(&told, now()), Step::Wait(SOON));
+        told.job = JobState::Running { waits_for: None, long: true };
+        assert_eq!(decide(&told, now()), Step::Pending(None));
         let mut late = seen(&[valid, job], Some("Running"));
         late.session.spec.restore_timeout = Some("30s".to_owned());
         assert!(matches!(decide(&late, now()), Step::SetDeadline(_)));
         late.session.status.as_mut().unwrap().restore_deadline = Some(Time("2026-01-01T00:00:30Z".parse().unwrap()));
-        assert!(matches!(decide(&late, now()), Step::Incomplete { late: true, .. }));
+        assert!(matches!(decide(&late, now()), Step::Incomplete { late: true, why } if why.contains("restoreTimeout")));
+        late.job = JobState::Running { waits_for: Some("Pod p is pending".to_owned()), long: false };
+        assert!(matches!(decide(&late, now()), Step::Incomplete { why, .. } if why.ends_with("30s. Pod p is pending")));
         let mut missing = seen(&[], None);
         missing.snapshot = Err(Obstacle::NotThere("none".to_owned()));
         assert_eq!(decide(&missing, now()), Step::Missing("none".to_owned()));

@@ -1,17 +1,17 @@
 //! RestoreSession: which Snapshot is meant, the Job that restores it, and how that went.
 
 mod decide;
+#[cfg(test)]
+mod model;
 
 use std::{sync::Arc, time::Duration};
 
-use futures::FutureExt as _;
-use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::{api::batch::v1::Job, apimachinery::pkg::apis::meta::v1::Time};
-use kube::{Api, ResourceExt as _, api::ListParams, runtime::controller::Action};
+use kube::{Api, Client, ResourceExt as _, api::ListParams, runtime::controller::Action};
 use kubestash::{
     api::{
-        COMPONENT, Condition, HookExecutionStatus, Repository, ResourceFoundStatus, RestoreComponentStatus, RestorePhase, RestoreSession,
-        RestoreSessionStatus, Snapshot, conditions, conditions::reason, go_duration, labels, set_condition,
+        COMPONENT, Condition, DataSource, Repository, ResourceFoundStatus, RestorePhase, RestoreSession, RestoreSessionStatus, Snapshot, conditions,
+        conditions::reason, labels, set_condition,
     },
     deploy::rbac::{CLUSTER_WRITER, RESTORE_JOB},
     session::{
@@ -22,7 +22,7 @@ use kubestash::{
 };
 
 pub use self::decide::problem;
-use self::decide::{Obstacle, Seen, Step, choose, decide};
+use self::decide::{Obstacle, Seen, Step, choose, chosen, decide, note_incomplete};
 use super::{
     Error,
     backup_session::{
@@ -31,25 +31,21 @@ use super::{
     },
     context::Context,
     hooks, job_state,
+    outcome::{POST_RESTORE_HOOKS, PRE_RESTORE_HOOKS, RESTORE_EXECUTOR, VALIDATION},
+    session,
 };
-use crate::resources::{
-    access::{self, Access},
-    namespaced, owned_by,
-    status::update_status,
-};
+use crate::resources::{access::Access, as_it_is, namespaced, owned_by, status::update_status};
 
-async fn observe(session: &RestoreSession, context: &Context) -> Result<Seen, Error> {
+/// Everything that is known of a restore; nothing when it is gone.
+async fn observe(session: &RestoreSession, context: &Context) -> Result<Option<Seen>, Error> {
     let client = &context.client;
     let namespace = session.namespace().unwrap_or_default();
-    let job = job_state::observe(client, &namespace, &session.name_any(), context.now()).await?;
-    let session = namespaced::<RestoreSession>(client, &namespace).get(&session.name_any()).await?;
-    // The Snapshot that was chosen once stays: the latest may be another one by now.
-    let chosen = session.status.iter().flat_map(|status| &status.dependencies);
-    let chosen = chosen.filter(|dependency| dependency.kind.as_deref() == Some("Snapshot")).map(|dependency| dependency.name.clone()).next();
+    let job = job_state::observe(client, &namespace, &session.name_any(), session.metadata.uid.as_deref(), context.now()).await?;
+    let Some(session) = as_it_is(&namespaced::<RestoreSession>(client, &namespace), session).await? else { return Ok(None) };
     let data = session.spec.data_source.clone().unwrap_or_default();
     let place = data.namespace_or(&namespace).to_owned();
     let snapshots = namespaced::<Snapshot>(client, &place);
-    let snapshot = match chosen {
+    let snapshot = match chosen(&session) {
         Some(name) => snapshots.get_opt(&name).await?.ok_or_else(|| Obstacle::NotThere(format!("Snapshot {place}/{name} was deleted"))),
         None => {
             let mut wanted = ListParams::default();
@@ -57,10 +53,22 @@ async fn observe(session: &RestoreSession, context: &Context) -> Result<Seen, Er
                 wanted = wanted.labels(&format!("{}={repository}", labels::REPO_NAME));
             }
             let all = snapshots.list(&wanted).await?.items;
-            choose(&data, &all).cloned()
+            match choose(&data, &all).cloned() {
+                Err(Obstacle::NotThere(_)) if is_unknown(&data, &place, client).await? => Err(Obstacle::NotThere(format!(
+                    "Repository {place}/{} does not exist; `kubectl get repositories -A` lists what is there, and dataSource.namespace names another namespace",
+                    data.repository.unwrap_or_default()
+                ))),
+                found => found,
+            }
         }
     };
-    Ok(Seen { session, snapshot, job })
+    Ok(Some(Seen { session, snapshot, job }))
+}
+
+/// Whether a data source names a Repository that is not there.
+async fn is_unknown(data: &DataSource, place: &str, client: &Client) -> kube::Result<bool> {
+    let Some(name) = data.repository.as_deref().filter(|name| !name.is_empty()) else { return Ok(false) };
+    Ok(namespaced::<Repository>(client, place).get_opt(name).await?.is_none())
 }
 
 /// Brings one restore a step further.
@@ -74,14 +82,14 @@ pub async fn reconcile(session: Arc<RestoreSession>, context: Arc<Context>) -> R
         return Ok(Action::await_change());
     }
     for _ in 0..20 {
-        let seen = observe(&session, &context).await?;
+        let Some(seen) = observe(&session, &context).await? else { return Ok(Action::await_change()) };
         let step = decide(&seen, context.now());
         tracing::debug!("RestoreSession {namespace}/{}: {step:?}", session.name_any());
         match step {
             Step::Nothing => return Ok(Action::await_change()),
             Step::Wait(time) => return Ok(Action::requeue(Duration::try_from(time).unwrap_or_default().max(Duration::from_millis(200)))),
-            Step::Missing(why) => {
-                context.warning(&seen.session, "SnapshotNotFound", why).await;
+            step @ Step::Missing(_) => {
+                apply(&seen, step, &api, &context).await?;
                 return Ok(Action::requeue(Duration::from_secs(labels::REQUEUE_SECONDS)));
             }
             step => apply(&seen, step, &api, &context).await?,
@@ -102,17 +110,16 @@ async fn apply(seen: &Seen, step: Step, api: &Api<RestoreSession>, context: &Con
         })
         .await
     };
-    let note = async |condition: Condition| {
-        edit(&|status| {
-            set_condition(&mut status.conditions, condition.clone(), now);
-        })
-        .await
-    };
+    let note = async |condition: Condition| session::note(api, &seen.session, condition, context).await;
     match step {
-        Step::Nothing | Step::Wait(_) | Step::Missing(_) => {}
+        Step::Nothing | Step::Wait(_) => {}
+        Step::Missing(why) => {
+            context.warning(&seen.session, reason::SNAPSHOT_NOT_FOUND, why.clone()).await;
+            note(Condition::new(conditions::SNAPSHOT_FOUND, false, reason::SNAPSHOT_NOT_FOUND, why)).await?;
+        }
+        Step::Pending(why) => session::note_pending(api, &seen.session, why, context).await?,
         Step::Invalid(why) => {
-            context.warning(&seen.session, reason::RESOURCE_VALIDATION_FAILED, why.clone()).await;
-            note(Condition::new(conditions::VALIDATION_PASSED, false, reason::RESOURCE_VALIDATION_FAILED, why)).await?;
+            note(session::ensured(&seen.session, &VALIDATION, Err(Failure::Lasting(why)), context).await?).await?;
         }
         Step::Valid => {
             let snapshot = seen.snapshot.as_ref().ok();
@@ -126,12 +133,12 @@ async fn apply(seen: &Seen, step: Step, api: &Api<RestoreSession>, context: &Con
             let addon = seen.session.spec.addon.as_ref().map(|addon| dependency(labels::ADDONS_GROUP, "Addon", addon.name.clone(), None));
             let snapshot = snapshot.map(|snapshot| dependency(labels::STORAGE_GROUP, "Snapshot", snapshot.name_any(), snapshot.namespace()));
             let all: Vec<ResourceFoundStatus> = snapshot.into_iter().chain(addon).collect();
-            let passed =
-                Condition::new(conditions::VALIDATION_PASSED, true, reason::RESOURCE_VALIDATION_PASSED, "Validation has been passed successfully.");
+            let passed = VALIDATION.condition(Ok(()));
             edit(&|status| {
                 status.target_found = Some(true);
                 status.total_components = Some(1);
                 status.dependencies.clone_from(&all);
+                status.conditions.retain(|condition| condition.type_ != conditions::SNAPSHOT_FOUND);
                 set_condition(&mut status.conditions, passed.clone(), now);
             })
             .await?;
@@ -140,39 +147,16 @@ async fn apply(seen: &Seen, step: Step, api: &Api<RestoreSession>, context: &Con
             edit(&|status| status.restore_deadline = Some(Time(time))).await?;
         }
         Step::RunHooks(stage) => run_hooks(seen, stage, api, context).await?,
-        Step::EnsureJob => {
-            let type_ = conditions::RESTORE_EXECUTOR_ENSURED;
-            let condition = match ensure_job(seen, context).await {
-                Ok(()) => {
-                    Condition::new(type_, true, reason::SUCCESSFULLY_ENSURED_RESTORE_EXECUTOR, "Restore Executor has been ensured successfully.")
-                }
-                Err(Failure::Passing(error)) => return Err(error),
-                Err(Failure::Lasting(why)) => {
-                    context.warning(&seen.session, reason::FAILED_TO_ENSURE_RESTORE_EXECUTOR, why.clone()).await;
-                    Condition::new(type_, false, reason::FAILED_TO_ENSURE_RESTORE_EXECUTOR, why)
-                }
-            };
-            note(condition).await?;
+        Step::EnsureJob | Step::JobIsThere => {
+            let ensured = if step == Step::EnsureJob { ensure_job(seen, context).await } else { Ok(()) };
+            note(session::ensured(&seen.session, &RESTORE_EXECUTOR, ensured, context).await?).await?;
         }
         Step::Incomplete { why, late } => {
             context.warning(&seen.session, reason::RESTORE_EXECUTOR_TERMINATED_BEFORE_COMPLETION, why.clone()).await;
             if late {
                 crate::resources::delete::<Job>(&namespaced(&context.client, &namespace), &name).await?;
             }
-            let (type_, reason) = if late {
-                (conditions::DEADLINE_EXCEEDED, reason::TIMEOUT_REACHED)
-            } else {
-                (conditions::RESTORE_INCOMPLETE, reason::RESTORE_EXECUTOR_TERMINATED_BEFORE_COMPLETION)
-            };
-            let condition = Condition::new(type_, true, reason, why.clone());
-            edit(&|status| {
-                let own = status.components.entry(COMPONENT.to_owned()).or_default();
-                if !own.phase.is_some_and(RestorePhase::is_completed) {
-                    *own = RestoreComponentStatus { phase: Some(RestorePhase::Failed), error: Some(why.clone()), ..own.clone() };
-                }
-                set_condition(&mut status.conditions, condition.clone(), now);
-            })
-            .await?;
+            edit(&|status| note_incomplete(status, &why, late, now)).await?;
         }
         Step::Close => close(seen, api, context).await?,
     }
@@ -235,19 +219,9 @@ async fn ensure_job(seen: &Seen, context: &Context) -> Result<(), Failure> {
 async fn run_hooks(seen: &Seen, stage: Stage, api: &Api<RestoreSession>, context: &Context) -> Result<(), Error> {
     let now = context.now();
     let hooks = seen.session.spec.hooks.as_ref();
-    let (list, type_, good, bad) = match stage {
-        Stage::Before => (
-            hooks.map(|hooks| hooks.pre_restore.clone()),
-            conditions::PRE_RESTORE_HOOKS_EXECUTION_SUCCEEDED,
-            reason::SUCCESSFULLY_EXECUTED_PRE_RESTORE_HOOKS,
-            reason::FAILED_TO_EXECUTE_PRE_RESTORE_HOOKS,
-        ),
-        Stage::After => (
-            hooks.map(|hooks| hooks.post_restore.clone()),
-            conditions::POST_RESTORE_HOOKS_EXECUTION_SUCCEEDED,
-            reason::SUCCESSFULLY_EXECUTED_POST_RESTORE_HOOKS,
-            reason::FAILED_TO_EXECUTE_POST_RESTORE_HOOKS,
-        ),
+    let (list, outcome) = match stage {
+        Stage::Before => (hooks.map(|hooks| hooks.pre_restore.clone()), &PRE_RESTORE_HOOKS),
+        Stage::After => (hooks.map(|hooks| hooks.post_restore.clone()), &POST_RESTORE_HOOKS),
     };
     let status = seen.session.status.clone().unwrap_or_default();
     let ended = stage == Stage::After;
@@ -263,65 +237,13 @@ async fn run_hooks(seen: &Seen, stage: Stage, api: &Api<RestoreSession>, context
         known: if ended { &known.post_hooks } else { &known.pre_hooks },
         deadline: status.restore_deadline.as_ref().map(|time| time.0),
     };
-    let note = |results: Vec<HookExecutionStatus>| {
-        let noted = async move {
-            if let Err(error) = note_hooks(api, &seen.session.name_any(), stage, &results, None).await {
-                tracing::warn!("what hooks have done cannot be noted: {error}");
-            }
-        };
-        noted.boxed()
-    };
-    let (results, failure) = hooks::run(&hooks, context, &note).await;
-    let now = context.now();
-    let condition = match failure {
-        None => Condition::new(type_, true, good, "Hooks have been executed successfully."),
-        Some(why) => {
-            context.warning(&seen.session, bad, why.clone()).await;
-            Condition::new(type_, false, bad, why)
-        }
-    };
-    note_hooks(api, &seen.session.name_any(), stage, &results, Some((condition, now))).await?;
+    session::run_hooks(api, &seen.session, &hooks, outcome, context).await?;
     Ok(())
 }
 
-/// What became of the hooks of a stage until now; in the end with the condition that closes the stage.
-async fn note_hooks(
-    api: &Api<RestoreSession>,
-    name: &str,
-    stage: Stage,
-    results: &[HookExecutionStatus],
-    end: Option<(Condition, Timestamp)>,
-) -> kube::Result<()> {
-    update_status(api, name, |session: &mut RestoreSession| {
-        let status = session.status.get_or_insert_default();
-        let own = status.hooks.get_or_insert_default();
-        match stage {
-            Stage::Before => own.pre_hooks = results.to_vec(),
-            Stage::After => own.post_hooks = results.to_vec(),
-        }
-        if let Some((condition, now)) = &end {
-            set_condition(&mut status.conditions, condition.clone(), *now);
-            status.phase = Some(status.compute_phase());
-        }
-    })
-    .await?;
-    Ok(())
-}
-
+/// Closes the restore, and tells how it ended.
 async fn close(seen: &Seen, api: &Api<RestoreSession>, context: &Context) -> Result<(), Error> {
-    let namespace = seen.session.namespace().unwrap_or_default();
-    access::revoke(&context.client, &seen.session.name_any(), &namespace).await?;
-    let now = context.now();
-    let elapsed = seen.session.creation_timestamp().map_or(SignedDuration::ZERO, |time| now.duration_since(time.0));
-    let closed = update_status(api, &seen.session.name_any(), |session: &mut RestoreSession| {
-        let status = session.status.get_or_insert_default();
-        let condition =
-            Condition::new(conditions::METRICS_PUSHED, true, reason::SUCCESSFULLY_PUSHED_METRICS, "Metrics have been pushed successfully.");
-        set_condition(&mut status.conditions, condition, now);
-        status.duration = Some(go_duration(u64::try_from(elapsed.as_secs()).unwrap_or(0) * 1000));
-        status.phase = Some(status.compute_phase());
-    })
-    .await?;
+    let closed = session::close(api, &seen.session, &[seen.session.name_any()], context).await?;
     let status = closed.status.clone().unwrap_or_default();
     match status.phase {
         Some(RestorePhase::Succeeded) => {

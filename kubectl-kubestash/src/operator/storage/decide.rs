@@ -3,11 +3,11 @@
 use jiff::Timestamp;
 use kube::ResourceExt as _;
 use kubestash::api::{
-    BackupStorage, BackupStorageStatus, Condition, DeletionPolicy, Repository, StorageRepository, conditions, conditions::reason, format_size,
-    parse_size, remove_condition, set_condition,
+    BackupStorage, BackupStorageStatus, DeletionPolicy, Repository, StorageRepository, conditions, format_size, parse_size, remove_condition,
+    set_condition,
 };
 
-use crate::operator::{finalizer, job_state::JobState};
+use crate::operator::{finalizer, job_state::JobState, outcome::SECRET};
 
 /// The Secret with the credentials.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +18,8 @@ pub enum SecretState {
     Found,
     /// Not there, or without what is needed.
     Missing(String),
+    /// Nobody knows: the API server did not tell.
+    Unread(String),
 }
 
 /// What was seen of the backend.
@@ -36,7 +38,6 @@ pub enum Backend {
 /// All that is known.
 pub struct Seen {
     pub storage: BackupStorage,
-    pub deleting: bool,
     pub secret: SecretState,
     pub backend: Backend,
     pub repositories: Vec<Repository>,
@@ -50,7 +51,8 @@ pub enum Step {
     Status(Box<BackupStorageStatus>),
     StartInit,
     StartCleanup,
-    RemoveJob(String),
+    RemoveInit,
+    RemoveCleanup,
     RemoveObjects,
     Tell(String),
     RemoveFinalizer,
@@ -58,7 +60,7 @@ pub enum Step {
 }
 
 pub fn decide(seen: &Seen, now: Timestamp) -> Vec<Step> {
-    if seen.deleting { delete(seen) } else { maintain(seen, now) }
+    if seen.storage.metadata.deletion_timestamp.is_some() { delete(seen) } else { maintain(seen, now) }
 }
 
 fn delete(seen: &Seen) -> Vec<Step> {
@@ -70,26 +72,28 @@ fn delete(seen: &Seen) -> Vec<Step> {
         before
     };
     if seen.storage.spec.deletion_policy != Some(DeletionPolicy::WipeOut) {
-        return finish(Vec::new());
+        // It was to be erased until a moment ago.
+        return finish(if seen.cleanup == JobState::Absent { Vec::new() } else { vec![Step::RemoveCleanup] });
     }
     match (&seen.cleanup, &seen.secret) {
         (JobState::Succeeded, _) => finish(Vec::new()),
         // Nobody could erase anything without it: the deletion must not wait for ever.
         (_, SecretState::Missing(why)) => finish(vec![Step::Tell(format!("The data was not erased, although deletionPolicy is WipeOut: {why}"))]),
-        (JobState::Absent, _) => vec![Step::StartCleanup, Step::Wait],
+        // One that still prepares it would bring back what is erased.
+        (JobState::Absent, _) => vec![Step::RemoveInit, Step::StartCleanup, Step::Wait],
         (JobState::Running { .. }, _) => vec![Step::Wait],
         (JobState::Failed { message }, _) => {
-            let name = kubestash::api::join_name("cleanup", &seen.storage.name_any(), "");
-            vec![Step::Tell(format!("Erasing the data failed and is tried again: {message}")), Step::RemoveJob(name), Step::Wait]
+            vec![Step::Tell(format!("Erasing the data failed and is tried again: {message}")), Step::RemoveCleanup, Step::Wait]
         }
     }
 }
 
 fn maintain(seen: &Seen, now: Timestamp) -> Vec<Step> {
-    let mut steps = Vec::new();
     if !finalizer::is_there(&seen.storage) {
-        steps.push(Step::AddFinalizer);
+        // What follows is for what it is then.
+        return vec![Step::AddFinalizer, Step::Wait];
     }
+    let mut steps = Vec::new();
     let old = seen.storage.status.clone().unwrap_or_default();
     let mut status = old.clone();
     match &seen.secret {
@@ -97,12 +101,10 @@ fn maintain(seen: &Seen, now: Timestamp) -> Vec<Step> {
             remove_condition(&mut status.conditions, conditions::BACKEND_SECRET_FOUND);
         }
         SecretState::Found => {
-            let found = Condition::new(conditions::BACKEND_SECRET_FOUND, true, reason::BACKEND_SECRET_AVAILABLE, "Backend secret exists.");
-            set_condition(&mut status.conditions, found, now);
+            set_condition(&mut status.conditions, SECRET.condition(Ok(())), now);
         }
-        SecretState::Missing(why) => {
-            let missing = Condition::new(conditions::BACKEND_SECRET_FOUND, false, reason::BACKEND_SECRET_NOT_AVAILABLE, why.clone());
-            set_condition(&mut status.conditions, missing, now);
+        SecretState::Missing(why) | SecretState::Unread(why) => {
+            set_condition(&mut status.conditions, SECRET.condition(Err(why.clone())), now);
         }
     }
     let initialised = kubestash::api::is_true(&status.conditions, conditions::BACKEND_INITIALIZED);
@@ -116,7 +118,7 @@ fn maintain(seen: &Seen, now: Timestamp) -> Vec<Step> {
             set_condition(&mut status.conditions, crate::resources::outcome::backend_initialised(Err(&failed)), now);
         }
         Backend::Job(JobState::Absent) if !initialised => steps.extend([Step::StartInit, Step::Wait]),
-        Backend::Job(JobState::Running { waits_for: Some(why) }) if !initialised => {
+        Backend::Job(JobState::Running { waits_for: Some(why), long: true }) if !initialised => {
             let waiting = anyhow::Error::msg(why.clone());
             set_condition(&mut status.conditions, crate::resources::outcome::backend_initialised(Err(&waiting)), now);
         }
@@ -126,8 +128,10 @@ fn maintain(seen: &Seen, now: Timestamp) -> Vec<Step> {
                 let failed = anyhow::Error::msg(message.clone());
                 set_condition(&mut status.conditions, crate::resources::outcome::backend_initialised(Err(&failed)), now);
             }
-            steps.push(Step::RemoveJob(kubestash::api::join_name("init", &seen.storage.name_any(), "")));
+            steps.push(Step::RemoveInit);
         }
+        // What it told is lost: it is asked again.
+        Backend::Job(JobState::Succeeded) if !initialised => steps.push(Step::RemoveInit),
         Backend::Job(_) => {
             let known = old.repositories.clone();
             status.repositories = merge(&known, &seen.repositories);
@@ -176,6 +180,7 @@ fn merge(found: &[StorageRepository], objects: &[Repository]) -> Vec<StorageRepo
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
     use serde_json::json;
 
     use super::*;
@@ -186,7 +191,7 @@ mod tests {
             "metadata": {"name": "s", "namespace": "demo", "finalizers": ["kubestash.com/cleanup"]}, "spec": spec,
         }))
         .unwrap();
-        Seen { storage, deleting: false, secret: SecretState::Found, backend, repositories: Vec::new(), cleanup: JobState::Absent }
+        Seen { storage, secret: SecretState::Found, backend, repositories: Vec::new(), cleanup: JobState::Absent }
     }
 
     fn status(steps: &[Step]) -> BackupStorageStatus {
@@ -202,6 +207,13 @@ mod tests {
         assert_eq!(ready.total_size.as_deref(), Some("0 B"));
         seen.storage.status = Some(ready);
         assert_eq!(decide(&seen, Timestamp::now()), [], "nothing is left to do");
+    }
+
+    #[test]
+    fn the_finalizer_comes_first() {
+        let mut seen = seen(json!({}), Backend::Reached(Vec::new()));
+        seen.storage.metadata.finalizers = None;
+        assert_eq!(decide(&seen, Timestamp::UNIX_EPOCH), [Step::AddFinalizer, Step::Wait]);
     }
 
     #[test]
@@ -221,8 +233,10 @@ mod tests {
         let steps = decide(&seen_with(JobState::Absent), Timestamp::UNIX_EPOCH);
         assert!(steps.contains(&Step::StartInit), "{steps:?}");
         let steps = decide(&seen_with(JobState::Failed { message: "m".to_owned() }), Timestamp::UNIX_EPOCH);
-        assert!(steps.contains(&Step::RemoveJob("init-s".to_owned())), "{steps:?}");
+        assert!(steps.contains(&Step::RemoveInit), "{steps:?}");
         assert_eq!(status(&steps).phase.unwrap().as_str(), "NotReady");
+        let steps = decide(&seen_with(JobState::Succeeded), Timestamp::UNIX_EPOCH);
+        assert!(steps.contains(&Step::RemoveInit) && steps.contains(&Step::Wait), "what it told is lost: {steps:?}");
         let mut done = seen_with(JobState::Succeeded);
         let mut told = BackupStorageStatus::default();
         set_condition(&mut told.conditions, crate::resources::outcome::backend_initialised(Ok(())), Timestamp::UNIX_EPOCH);
@@ -235,17 +249,27 @@ mod tests {
     #[test]
     fn deletion_erases_only_when_asked_to() {
         let mut seen = seen(json!({}), Backend::NotAsked);
-        seen.deleting = true;
+        seen.storage.metadata.deletion_timestamp = Some(Time(Timestamp::UNIX_EPOCH));
         assert_eq!(decide(&seen, Timestamp::UNIX_EPOCH), [Step::RemoveObjects, Step::RemoveFinalizer]);
         seen.storage.spec.deletion_policy = Some(DeletionPolicy::WipeOut);
-        assert_eq!(decide(&seen, Timestamp::UNIX_EPOCH), [Step::StartCleanup, Step::Wait]);
+        assert_eq!(decide(&seen, Timestamp::UNIX_EPOCH), [Step::RemoveInit, Step::StartCleanup, Step::Wait]);
         seen.cleanup = JobState::Succeeded;
         assert_eq!(decide(&seen, Timestamp::UNIX_EPOCH), [Step::RemoveObjects, Step::RemoveFinalizer]);
         seen.cleanup = JobState::Failed { message: "m".to_owned() };
-        assert!(matches!(&decide(&seen, Timestamp::UNIX_EPOCH)[..], [Step::Tell(_), Step::RemoveJob(name), Step::Wait] if name == "cleanup-s"));
+        assert!(matches!(&decide(&seen, Timestamp::UNIX_EPOCH)[..], [Step::Tell(_), Step::RemoveCleanup, Step::Wait]));
         seen.cleanup = JobState::Absent;
+        seen.secret = SecretState::Unread("the API server does not answer".to_owned());
+        assert_eq!(
+            decide(&seen, Timestamp::UNIX_EPOCH),
+            [Step::RemoveInit, Step::StartCleanup, Step::Wait],
+            "a moment's trouble is no reason to leave the data"
+        );
         seen.secret = SecretState::Missing("gone".to_owned());
         let steps = decide(&seen, Timestamp::UNIX_EPOCH);
         assert!(matches!(&steps[..], [Step::Tell(why), Step::RemoveObjects, Step::RemoveFinalizer] if why.contains("gone")), "{steps:?}");
+        seen.storage.spec.deletion_policy = Some(DeletionPolicy::Delete);
+        seen.cleanup = JobState::Running { waits_for: None, long: false };
+        let steps = decide(&seen, Timestamp::UNIX_EPOCH);
+        assert_eq!(steps, [Step::RemoveCleanup, Step::RemoveObjects, Step::RemoveFinalizer], "who does not want it any more is heard");
     }
 }

@@ -3,6 +3,8 @@
 //! The operator talks to buckets itself. A volume it does not mount, so a Job in the storage's namespace does the same there.
 
 mod decide;
+#[cfg(test)]
+mod model;
 
 use std::{sync::Arc, time::Duration};
 
@@ -23,17 +25,17 @@ use self::decide::{Backend, SecretState, Seen, Step, decide};
 use super::{
     Error,
     context::Context,
-    finalizer, job_state,
+    finalizer,
+    job_state::{self, JobState},
     own_job::{OwnWork, start},
 };
 use crate::resources::{
     access,
     adopt::adopt,
-    namespaced,
-    outcome::one_line,
-    owned_by,
-    status::update_status,
-    storage::{check, is_local, open, secret_of},
+    advice::explained,
+    as_it_is, namespaced, owned_by,
+    status::replace_status,
+    storage::{OpenError, check, is_local, open, secret_of},
 };
 
 /// A storage that is ready is looked at again after so long: others may have put repositories into it.
@@ -49,37 +51,53 @@ fn cleanup_job(storage: &BackupStorage) -> String {
     kubestash::api::join_name("cleanup", &storage.name_any(), "")
 }
 
-async fn observe(storage: &BackupStorage, context: &Context) -> Result<Seen, Error> {
+/// Everything that is known of a storage; nothing when it is gone. A look at a bucket makes what is missing in it, which changes nothing when it
+/// is done again.
+async fn observe(storage: &BackupStorage, context: &Context) -> Result<Option<Seen>, Error> {
     let namespace = storage.namespace().unwrap_or_default();
+    let uid = storage.metadata.uid.as_deref();
+    let cleanup = job_state::observe(&context.client, &namespace, &cleanup_job(storage), uid, context.now()).await?;
+    let init = match is_local(storage) {
+        true => job_state::observe(&context.client, &namespace, &init_job(storage), uid, context.now()).await?,
+        false => JobState::Absent,
+    };
+    // The Jobs first: what they had to tell when they had ended stands in the storage that is read behind.
+    let Some(storage) = as_it_is(&namespaced::<BackupStorage>(&context.client, &namespace), storage).await? else { return Ok(None) };
+    let (secret, backend) = visit(&storage, init, context).await;
+    let repositories = repositories_of(&storage, context).await?;
+    Ok(Some(Seen { storage, secret, backend, repositories, cleanup }))
+}
+
+/// Looks at Secret and backend.
+async fn visit(storage: &BackupStorage, init: JobState, context: &Context) -> (SecretState, Backend) {
+    let secret = if secret_of(storage).is_some() { SecretState::Found } else { SecretState::NotNeeded };
     let deleting = storage.metadata.deletion_timestamp.is_some();
-    let repositories = repositories_of(storage, context).await?;
-    let cleanup = job_state::observe(&context.client, &namespace, &cleanup_job(storage), context.now()).await?;
-    let mut secret = if secret_of(storage).is_some() { SecretState::Found } else { SecretState::NotNeeded };
     if is_local(storage) {
         let backend = match check(storage) {
             _ if deleting => Backend::NotAsked,
-            Ok(()) => Backend::Job(job_state::observe(&context.client, &namespace, &init_job(storage), context.now()).await?),
-            Err(error) => Backend::Failed(one_line(&error.into())),
+            Ok(()) => Backend::Job(init),
+            Err(error) => Backend::Failed(explained(&error.into())),
         };
-        return Ok(Seen { storage: storage.clone(), deleting, secret, backend, repositories, cleanup });
+        return (secret, backend);
     }
-    let store = open(&context.client, storage).await.map_err(|error| {
-        let is_secret = error.is_secret();
-        let text = one_line(&error.into());
-        if is_secret {
-            secret = SecretState::Missing(text.clone());
+    match open(&context.client, storage).await {
+        Err(error) => {
+            let state: Option<fn(String) -> SecretState> = match &error {
+                OpenError::SecretMissing { .. } | OpenError::SecretContent { .. } => Some(SecretState::Missing),
+                OpenError::SecretUnreadable { .. } => Some(SecretState::Unread),
+                OpenError::Spec { .. } | OpenError::Store { .. } => None,
+            };
+            let why = explained(&error.into());
+            let secret = state.map_or(secret, |state| state(why.clone()));
+            (secret, if deleting { Backend::NotAsked } else { Backend::Failed(why) })
         }
-        text
-    });
-    let backend = match store {
-        _ if deleting => Backend::NotAsked,
-        Err(error) => Backend::Failed(error),
+        // What was erased must not come back.
+        Ok(_) if deleting => (secret, Backend::NotAsked),
         Ok(store) => match backend::initialise(&store, context.now()).await {
-            Ok(meta) => Backend::Reached(adopt(&context.client, &store, storage, &meta).await),
-            Err(error) => Backend::Failed(one_line(&error.into())),
+            Ok(meta) => (secret, Backend::Reached(adopt(&context.client, &store, storage, &meta).await)),
+            Err(error) => (secret, Backend::Failed(explained(&error.into()))),
         },
-    };
-    Ok(Seen { storage: storage.clone(), deleting, secret, backend, repositories, cleanup })
+    }
 }
 
 /// The Repository objects that name a storage.
@@ -103,13 +121,11 @@ pub fn refers_to(repository: &Repository, storage: &BackupStorage) -> bool {
 /// # Errors
 /// The API server's; it is tried again.
 pub async fn reconcile(storage: Arc<BackupStorage>, context: Arc<Context>) -> Result<Action, Error> {
-    let seen = observe(&storage, &context).await?;
-    let steps = decide(&seen, context.now());
+    let Some(seen) = observe(&storage, &context).await? else { return Ok(Action::await_change()) };
     let mut again = AGAIN;
-    for step in steps {
-        match apply(&seen, &step, &context).await? {
-            Some(wait) => again = again.min(wait),
-            None => continue,
+    for step in decide(&seen, context.now()) {
+        if let Some(wait) = apply(&seen, &step, &context).await? {
+            again = again.min(wait);
         }
     }
     Ok(Action::requeue(again))
@@ -122,11 +138,9 @@ async fn apply(seen: &Seen, step: &Step, context: &Context) -> Result<Option<Dur
     match step {
         Step::AddFinalizer => finalizer::add(&api, storage).await?,
         Step::Status(status) => {
-            let new = update_status(&api, &storage.name_any(), |storage: &mut BackupStorage| storage.status = Some((**status).clone())).await?;
-            let phase = |storage: &BackupStorage| storage.status.as_ref().and_then(|status| status.phase);
-            if phase(&new) != phase(storage) {
-                context.told(storage, &status.conditions).await;
-            }
+            replace_status(&api, storage, |storage| storage.status = Some((**status).clone())).await?;
+            let before = storage.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
+            context.told(storage, before, &status.conditions).await;
         }
         Step::StartInit => {
             let args = vec!["init".to_owned(), format!("--storage={}", storage.name_any())];
@@ -150,7 +164,8 @@ async fn apply(seen: &Seen, step: &Step, context: &Context) -> Result<Option<Dur
             };
             start(context, storage, work).await?;
         }
-        Step::RemoveJob(name) => crate::resources::delete::<Job>(&namespaced(&context.client, &namespace), name).await?,
+        Step::RemoveInit => crate::resources::delete::<Job>(&namespaced(&context.client, &namespace), &init_job(storage)).await?,
+        Step::RemoveCleanup => crate::resources::delete::<Job>(&namespaced(&context.client, &namespace), &cleanup_job(storage)).await?,
         Step::RemoveObjects => {
             for repository in &seen.repositories {
                 remove_objects(repository, context).await?;
