@@ -2,7 +2,7 @@
 SHELL := /usr/bin/env bash
 CARGO ?= cargo
 
-.PHONY: help setup build generate test demo bench cluster cluster-down dist image lint deny clean
+.PHONY: help setup build generate test fuzz torture demo bench cluster cluster-down dist image lint deny clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,11 +20,25 @@ test: setup ## Run every test: real clusters, real stores, real mounts; `cargo t
 	$(CARGO) test --workspace --features kubestash-tests/real
 	KUBESTASH_TEST_CHAOS=1 $(CARGO) test -p kubestash --lib repository
 
+FUZZ_SECONDS ?= 60
+fuzz: ## Fuzz every decoder, FUZZ_SECONDS=60 for each; what is found lies in fuzz/artifacts
+	tests/setup fuzz
+	tests/fuzz $(FUZZ_SECONDS)
+
+TORTURE_SECONDS ?= 3600
+TORTURE_SEED := $(or $(TORTURE_SEED),$(shell date +%s))
+torture: ## An hour of machines that back up, prune, read and are killed; then random sequences and crashes. TORTURE_SECONDS, TORTURE_SEED
+	tests/setup s3 mount
+	TORTURE_SECONDS=$(TORTURE_SECONDS) TORTURE_SEED=$(TORTURE_SEED) $(CARGO) test -p kubestash-tests --features real --test torture -- --nocapture
+	STRESS_SECONDS=$$(( $(TORTURE_SECONDS) / 6 )) STRESS_SEED=$(TORTURE_SEED) $(CARGO) test -p kubestash-tests --features real --test mount_stress -- --nocapture
+	KUBESTASH_TORTURE_SEED=$(TORTURE_SEED) KUBESTASH_TORTURE_SEEDS=$$(( $(TORTURE_SECONDS) / 5 )) $(CARGO) test -p kubestash --lib -- model fuzzing --nocapture
+	for round in 1 2 3 4 5; do KUBESTASH_TEST_CHAOS=$$(( $(TORTURE_SEED) + round )) $(CARGO) test -p kubestash --lib repository || exit 1; done
+
 demo: ## A real cluster is backed up, mounted, searched, broken and restored, before your eyes
 	tests/demo
 
 bench: ## Measure everything beside its floor; writes target/bench.tsv. BENCH_OBJECTS=5000 makes it short
-	tests/setup cluster mount bench
+	tests/setup cluster mount s3 bench
 	$(CARGO) run --release -p kubestash-tests --bin bench
 
 cluster: ## Start a Kubernetes control plane to play with; prints the KUBECONFIG line

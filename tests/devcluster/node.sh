@@ -91,6 +91,40 @@ clear_node() {
   done
 }
 
+start_containerd() { start containerd containerd --config "$PWD/node/containerd.toml"; }
+
+start_kubelet() {
+  start kubelet "$binary" kubelet --config "$PWD/node/kubelet.yaml" --kubeconfig "$PWD/kubelet.kubeconfig" --hostname-override node1 \
+    --root-dir "$PWD/node/kubelet" --cert-dir "$PWD/node/pki" --node-ip "$address"
+}
+
+# Kubelet and containerd are killed and start anew; containers outlive that, as on any node whose runtime is replaced.
+restart_node() {
+  local box binary name pid
+  running box.pid || die "no node runs in $PWD"
+  read -r box _ <box.pid
+  inside=(nsenter --target "$box" --mount --net --pid --)
+  address=$(sed -n 's,.*https://\([0-9.]*\):.*,\1,p' admin.kubeconfig)
+  binary=$(build)
+  for name in kubelet containerd; do
+    read -r pid _ <$name.pid
+    # The record is of nsenter, which waits in front of the namespace for the program inside.
+    # shellcheck disable=SC2046  # one id
+    kill -KILL $(cat "/proc/$pid/task/$pid/children")
+  done
+  kill_all kubelet.pid containerd.pid
+  rm -f node/containerd.sock
+  start_containerd
+  # A kubelet that finds no runtime ends.
+  for _ in $(seq 1 300); do
+    if "${inside[@]}" ctr --address "$PWD/node/containerd.sock" version >/dev/null 2>&1; then break; fi
+    sleep 0.1
+  done
+  start_kubelet
+  sleep 1
+  for name in containerd kubelet; do running $name.pid || { tail -5 $name.log >&2; die "$name has ended"; }; done
+}
+
 start_node() { # pause program
   local d=$PWD/node hash
   hash=$(tag)
@@ -148,12 +182,11 @@ hostnameOverride: node1
 conntrack: {maxPerCore: 0}
 clientConnection: {kubeconfig: $PWD/proxy.kubeconfig}
 EOF2
-  start containerd containerd --config "$d/containerd.toml"
+  start_containerd
   cp "$1" "$d/pause/pause"
   printf 'FROM scratch\nCOPY pause /pause\nENTRYPOINT ["/pause"]\n' >"$d/pause/Containerfile"
   import_image localhost/pause:1 "$d/pause"
-  start kubelet "$binary" kubelet --config "$d/kubelet.yaml" --kubeconfig "$PWD/kubelet.kubeconfig" --hostname-override node1 \
-    --root-dir "$d/kubelet" --cert-dir "$d/pki" --node-ip "$address"
+  start_kubelet
   start proxy "$binary" kube-proxy --config "$d/proxy.yaml"
   for _ in $(seq 1 600); do
     [[ $("$binary" kubectl --kubeconfig admin.kubeconfig get node node1 -o "jsonpath={.status.conditions[?(@.type=='Ready')].status}" 2>/dev/null) != True ]] || return 0

@@ -1,7 +1,7 @@
 # shellcheck shell=bash disable=SC2154  # variables are devcluster's
 # Processes that outlive the script, and how all of them are found again. Sourced by devcluster.
 #
-# NAME.pid holds a process's id and its start time: by the time an id is used it may be somebody else's.
+# NAME.pid holds a process's id and its start time: by the time an id is used it may be somebody else's. NAME.command holds what was started.
 # Descriptor 8 is left to whoever starts a cluster and wants to be noticed when they are gone: no process of the cluster keeps it open.
 # Whoever starts a cluster holds DIR/lock on descriptor 9, and so does each child until it has written its record. Who gets the lock sees every record.
 
@@ -23,6 +23,7 @@ start() { # name, command…
   local name=$1
   shift
   rm -f "$name.pid"
+  printf '%s\0' "${inside[@]}" "$@" >"$name.command"
   (
     identity "$BASHPID" >"$name.pid"
     exec 8>&- 9>&-
@@ -48,4 +49,27 @@ kill_all() { # records…
     fi
     rm -f "$record"
   done
+}
+
+# Some of a cluster's processes, as a crash would end them. Of what is in a node, the record is of nsenter, which waits in front for the program.
+crash() { # name…
+  local name pid
+  for name in "$@"; do
+    running "$name.pid" || die "no $name runs in $PWD"
+    read -r pid _ <"$name.pid"
+    # shellcheck disable=SC2046  # one id, if any
+    if grep -qz '^nsenter$' "$name.command"; then kill -KILL $(cat "/proc/$pid/task/$pid/children"); fi
+  done
+  kill_all "${@/%/.pid}"
+}
+
+# What has crashed, as it was started before.
+again() { # name…
+  local name words inside=()
+  for name in "$@"; do
+    ! running "$name.pid" || die "$name runs in $PWD"
+    mapfile -d '' -t words <"$name.command"
+    start "$name" "${words[@]}"
+  done
+  await_api
 }

@@ -132,6 +132,29 @@ impl Cluster {
         assert!(imported.success(), "the image {tag} cannot be imported");
     }
 
+    /// Kills kubelet and containerd of its node, and starts them again.
+    pub fn restart_node(&self) {
+        let state = self.state().expect("only a node of our own can be restarted");
+        let restarted = Command::new(tests_folder("devcluster/devcluster")).arg("restart-node").arg(state).status().unwrap();
+        assert!(restarted.success(), "the node cannot be restarted");
+    }
+
+    /// Kills processes of its control plane as a crash would: `etcd`, `apiserver`, `controllers`, `scheduler`.
+    pub fn crash(&self, names: &[&str]) {
+        self.control("crash", names);
+    }
+
+    /// Starts what has crashed, and waits until the API server answers.
+    pub fn start_again(&self, names: &[&str]) {
+        self.control("again", names);
+    }
+
+    fn control(&self, what: &str, names: &[&str]) {
+        let state = self.state().expect("only a control plane of our own can crash");
+        let done = Command::new(tests_folder("devcluster/devcluster")).arg(what).arg(state).args(names).status().unwrap();
+        assert!(done.success(), "{what} {names:?}");
+    }
+
     /// Address of this machine that its pods and this machine itself reach: for servers that a test starts beside a cluster with a node.
     pub fn machine_address(&self) -> String {
         let text = std::fs::read_to_string(&self.kubeconfig).unwrap();

@@ -13,6 +13,8 @@ pub enum Backend<'a> {
     Bucket(&'a S3Server, &'a str),
     /// A folder of the node.
     HostPath(&'a str),
+    /// A claim, bound to a volume that is a folder of the node.
+    Claim(&'a str),
 }
 
 /// A cluster with the operator, and its user.
@@ -107,9 +109,34 @@ impl Guide {
     }
 }
 
-/// The storage of the guide, and its Secret where it needs one.
+/// The storage of the guide, and what it needs.
 fn storage(backend: Backend<'_>) -> String {
     match backend {
+        Backend::HostPath(path) => local(&format!("hostPath: {{path: {path}, type: DirectoryOrCreate}}")),
+        Backend::Claim(path) => format!(
+            "
+apiVersion: v1
+kind: PersistentVolume
+metadata: {{name: backups}}
+spec:
+  capacity: {{storage: 1Gi}}
+  accessModes: [ReadWriteMany]
+  storageClassName: ''
+  persistentVolumeReclaimPolicy: Retain
+  claimRef: {{name: backups, namespace: demo}}
+  hostPath: {{path: {path}, type: Directory}}
+---
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {{name: backups, namespace: demo}}
+spec:
+  accessModes: [ReadWriteMany]
+  storageClassName: ''
+  resources: {{requests: {{storage: 1Gi}}}}
+---
+{}",
+            local("persistentVolumeClaim: {claimName: backups}")
+        ),
         Backend::Bucket(server, prefix) => format!(
             "
 apiVersion: v1
@@ -130,8 +157,13 @@ spec:
 ",
             server.endpoint()
         ),
-        Backend::HostPath(path) => format!(
-            "
+    }
+}
+
+/// A storage on a volume, which root writes.
+fn local(source: &str) -> String {
+    format!(
+        "
 apiVersion: storage.kubestash.com/v1alpha1
 kind: BackupStorage
 metadata: {{name: storage, namespace: demo}}
@@ -140,7 +172,7 @@ spec:
     provider: local
     local:
       mountPath: /safe/data
-      hostPath: {{path: {path}, type: DirectoryOrCreate}}
+      {source}
   usagePolicy: {{allowedNamespaces: {{from: All}}}}
   default: true
   deletionPolicy: WipeOut
@@ -148,8 +180,7 @@ spec:
     pod:
       securityContext: {{runAsUser: 0}}
 "
-        ),
-    }
+    )
 }
 
 const POLICY: &str = "

@@ -1,14 +1,40 @@
-//! The image of operator and Jobs, from the program as cargo has built it for the tests.
+//! Images for nodes: that of operator and Jobs, from the program as cargo has built it for the tests; and one that says hello.
 
 use std::{
+    io::Write as _,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Stdio},
 };
 
 use crate::{cluster::Cluster, program::programs};
 
 /// Tag under which nodes know it.
 pub const IMAGE: &str = "localhost/kubestash:test";
+
+/// Tag of a program that says hello and ends, or stays where it has an argument.
+pub const HELLO: &str = "localhost/hello:1";
+
+const HELLO_PROGRAM: &str = r#"
+#include <stdio.h>
+#include <unistd.h>
+int main(int count, char **words) {
+    printf("hello from a pod\n");
+    fflush(stdout);
+    if (count > 1) for (;;) pause();
+    return 0;
+}
+"#;
+
+/// Puts [`HELLO`] into a cluster's node: one static program, and nothing else.
+pub fn import_hello(cluster: &Cluster) {
+    let folder = tempfile::tempdir().unwrap();
+    let program = folder.path().join("hello");
+    let mut compiler = Command::new("cc").args(["-static", "-Os", "-x", "c", "-", "-o"]).arg(&program).stdin(Stdio::piped()).spawn().unwrap();
+    compiler.stdin.take().unwrap().write_all(HELLO_PROGRAM.as_bytes()).unwrap();
+    assert!(compiler.wait().unwrap().success());
+    std::fs::write(folder.path().join("Containerfile"), "FROM scratch\nCOPY hello /hello\nENTRYPOINT [\"/hello\"]\n").unwrap();
+    cluster.import_image(HELLO, folder.path());
+}
 
 /// Puts the program into a cluster's node.
 ///

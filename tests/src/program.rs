@@ -25,6 +25,8 @@ pub fn programs() -> &'static Path {
         if folder.ends_with("release") {
             cargo.arg("--release");
         }
+        // Beside this program, wherever that was built.
+        cargo.arg("--target-dir").arg(folder.parent().unwrap());
         assert!(cargo.status().unwrap().success(), "the programs do not build");
         folder
     })
@@ -53,6 +55,13 @@ impl User {
     /// A user with a kubeconfig.
     pub fn with_cluster(cluster: &crate::cluster::Cluster) -> Self {
         Self { kubeconfig: Some(cluster.kubeconfig().to_owned()), ..Self::new() }
+    }
+
+    /// The same user, who reaches the cluster another way.
+    #[must_use]
+    pub fn through(mut self, kubeconfig: &Path) -> Self {
+        self.kubeconfig = Some(kubeconfig.to_owned());
+        self
     }
 
     /// Sets a variable for all commands.

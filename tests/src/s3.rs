@@ -2,14 +2,14 @@
 
 use std::{
     net::TcpStream,
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 
 use kubestash::store::{Credentials, Location, Provider, Store, StoreOptions};
 
-use crate::{cache_folder, ports::free_port, watchdog::Watchdog};
+use crate::{cache_folder, certificate, ports::free_port, watchdog::Watchdog};
 
 const CREDENTIALS: &str = r#"{"identities":[{"name":"admin","credentials":[{"accessKey":"testkey","secretKey":"testsecret"}],"actions":["Admin","Read","Write","List","Tagging"]}]}"#;
 const BUCKET: &str = "bucket";
@@ -31,18 +31,6 @@ fn weed() -> PathBuf {
     let path = cache_folder().join("venv/bin/weed");
     assert!(path.exists(), "{} is missing: run `make setup`", path.display());
     path
-}
-
-/// A certificate for 127.0.0.1 and its key, in files below a folder; gives the authority that signed it.
-fn make_certificate(folder: &Path) -> Vec<u8> {
-    let script = "cd \"$1\" && exec 2>/dev/null \
-        && openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout ca.key -out ca.pem -days 2 -subj /CN=tests \
-        && openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout key.pem -out request.pem -subj /CN=127.0.0.1 \
-        && printf 'subjectAltName=IP:127.0.0.1\\nextendedKeyUsage=serverAuth\\n' >names \
-        && openssl x509 -req -in request.pem -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile names -out cert.pem";
-    let made = Command::new("sh").args(["-c", script, "certificate"]).arg(folder).stdin(Stdio::null()).status().unwrap();
-    assert!(made.success(), "openssl makes a certificate");
-    std::fs::read(folder.join("ca.pem")).unwrap()
 }
 
 impl S3Server {
@@ -79,7 +67,7 @@ impl S3Server {
         let log = std::fs::File::create(path.join("log")).unwrap();
         let [port, master, volume, filer] = std::array::from_fn(|_| free_port(address));
         let watchdog = Watchdog::start("kill -KILL $(cat \"$1/pid\"); rm -rf \"$1\"", path);
-        let authority = tls.then(|| make_certificate(path));
+        let authority = tls.then(|| certificate::make(path, "IP:127.0.0.1"));
         let https = free_port(address);
         let mut command = Command::new(weed());
         command.arg("mini");

@@ -99,6 +99,11 @@ impl Sample {
 
     /// Makes a snapshot. Of one in a hundred objects the text differs from one `revision` to the next.
     pub async fn back_up(&self, name: &str, revision: usize) -> Snapshot {
+        self.back_up_on(None, name, revision).await
+    }
+
+    /// The same; what did not change is taken over from a snapshot.
+    pub async fn back_up_on(&self, parent: Option<&Snapshot>, name: &str, revision: usize) -> Snapshot {
         let kinds = kinds(self.shape).into_iter().map(move |(kind, objects)| {
             let objects = objects.into_iter().map(move |(key, make)| {
                 let (namespace, name) = key.split_once('/').map_or((None, key.as_str()), |(namespace, name)| (Some(namespace), name));
@@ -107,7 +112,8 @@ impl Sample {
             });
             (kind, objects)
         });
-        let root = write::snapshot(&self.repository, BackupOptions::default(), name, kinds).await;
+        let options = BackupOptions { parent: parent.map(|parent| parent.root().clone()), ..BackupOptions::default() };
+        let root = write::snapshot(&self.repository, options, name, kinds).await;
         self.write_snapshot_file(&root);
         self.repository.open_snapshot(&root).await.unwrap()
     }

@@ -25,15 +25,17 @@ enum Disturbance {
     StallApiServer,
     StallStore,
     StallNode,
+    RestartNode,
 }
 
-const ALL: [Disturbance; 6] = [
+const ALL: [Disturbance; 7] = [
     Disturbance::KillOperator,
     Disturbance::KillJob,
     Disturbance::StallStore,
     Disturbance::StallApiServer,
     Disturbance::DeleteJob,
     Disturbance::StallNode,
+    Disturbance::RestartNode,
 ];
 
 /// How long what is stalled stays so: longer than a request is waited for at first, shorter than it is tried again.
@@ -49,9 +51,12 @@ fn stall(processes: &[String]) {
     processes.iter().for_each(|process| signal("-CONT", process));
 }
 
+/// The program itself: what is recorded of one in a node is nsenter, which waits in front of the namespace.
 fn process_of(guide: &Guide, name: &str) -> String {
     let record = std::fs::read_to_string(guide.cluster.state().unwrap().join(format!("{name}.pid"))).unwrap();
-    record.split_whitespace().next().unwrap().to_owned()
+    let recorded = record.split_whitespace().next().unwrap();
+    let children = std::fs::read_to_string(format!("/proc/{recorded}/task/{recorded}/children")).unwrap();
+    children.split_whitespace().next().unwrap_or_else(|| panic!("{name} runs in no namespace")).to_owned()
 }
 
 fn disturb(guide: &Guide, server: &S3Server, what: Disturbance, session: &str) {
@@ -68,6 +73,7 @@ fn disturb(guide: &Guide, server: &S3Server, what: Disturbance, session: &str) {
         Disturbance::StallApiServer => stall(&[process_of(guide, "apiserver")]),
         Disturbance::StallStore => stall(&[server.process().to_string()]),
         Disturbance::StallNode => stall(&[process_of(guide, "kubelet"), process_of(guide, "containerd")]),
+        Disturbance::RestartNode => guide.cluster.restart_node(),
     }
 }
 
@@ -100,7 +106,7 @@ fn make_session(guide: &Guide, name: &str) {
 
 #[test]
 fn sessions_end_truthfully_whatever_happens() {
-    let trials: u64 = std::env::var("CHAOS_TRIALS").map_or(6, |text| text.parse().unwrap());
+    let trials: u64 = std::env::var("CHAOS_TRIALS").map_or(7, |text| text.parse().unwrap());
     let seed: u64 = std::env::var("CHAOS_SEED").map_or(11, |text| text.parse().unwrap());
     println!("CHAOS_TRIALS={trials} CHAOS_SEED={seed}");
     let guide = Guide::start();

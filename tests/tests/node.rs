@@ -3,7 +3,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use std::{
-    io::Write as _,
     os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -11,20 +10,9 @@ use std::{
 
 use kubestash_tests::{
     cluster::Cluster,
-    tests_folder,
+    image, tests_folder,
     traces::{lives_on, node_traces, traces, wait_for, wait_until_gone},
 };
-
-const PROGRAM: &str = r#"
-#include <stdio.h>
-#include <unistd.h>
-int main(int count, char **words) {
-    printf("hello from a pod\n");
-    fflush(stdout);
-    if (count > 1) for (;;) pause();
-    return 0;
-}
-"#;
 
 const PODS: &str = "
 apiVersion: batch/v1
@@ -42,22 +30,11 @@ spec:
     spec: {dnsPolicy: Default, containers: [{name: c, image: 'localhost/hello:1', imagePullPolicy: Never, args: [stay]}]}
 ";
 
-/// A folder to build an image of one static program from.
-fn image(folder: &Path) {
-    let mut compiler =
-        Command::new("cc").args(["-static", "-Os", "-x", "c", "-", "-o"]).arg(folder.join("hello")).stdin(Stdio::piped()).spawn().unwrap();
-    compiler.stdin.take().unwrap().write_all(PROGRAM.as_bytes()).unwrap();
-    assert!(compiler.wait().unwrap().success());
-    std::fs::write(folder.join("Containerfile"), "FROM scratch\nCOPY hello /hello\nENTRYPOINT [\"/hello\"]\n").unwrap();
-}
-
 #[test]
 fn pods_run_on_a_node_and_end_with_it() {
-    let folder = tempfile::tempdir().unwrap();
-    image(folder.path());
     let others = node_traces();
     let cluster = Cluster::with_node();
-    cluster.import_image("localhost/hello:1", folder.path());
+    image::import_hello(&cluster);
     cluster.apply(PODS);
     cluster.kubectl(&["wait", "--for=condition=Complete", "job/once", "--timeout=180s"]);
     assert_eq!(cluster.kubectl(&["logs", "job/once"]), "hello from a pod\n");

@@ -35,7 +35,7 @@ async fn back_up(repository: &Repository, day: i64) -> Root {
 }
 
 async fn prune(repository: &Repository, hours: i64, grace: Grace) -> PruneReport {
-    let options = PruneOptions { now: Timestamp::now() + SignedDuration::from_hours(hours), grace, max_repack: None };
+    let options = PruneOptions { grace, ..PruneOptions::new(Timestamp::now() + SignedDuration::from_hours(hours)) };
     repository.prune(options, &mut |_, _, _| {}).await.unwrap()
 }
 

@@ -136,9 +136,26 @@ fn restore(guide: &Guide) {
         .to_vec();
     assert_eq!(before, after);
     cluster.kubectl(&["get", "clusterrole", "clusterrole-b"]);
+    a_copy(guide, &after);
     // Left out by the filters of backup and restore.
     assert!(cluster.try_kubectl(&["-n", "demo-a", "get", "configmap", "unlabelled"], "").is_err());
     assert!(cluster.try_kubectl(&["-n", "demo-b", "get", "configmap", "config-b"], "").is_err());
+}
+
+/// One namespace once more, under another name; a storage class that no claim has, and a parameter that says nothing here, do no harm.
+fn a_copy(guide: &Guide, expected: &[String]) {
+    let session =
+        RESTORE.replace("cluster-resources-restore", "a-copy").replace("IncludeClusterResources: \"true\"", "IncludeNamespaces: demo-a").replace(
+            "ExcludeNamespaces: \"demo-b\"",
+            "NamespaceMappings: demo-a:demo-copy\n          StorageClassMappings: slow=fast\n          MaxIterations: \"5\"",
+        );
+    guide.cluster.apply(&session);
+    let ended = guide.wait_for_phase("restoresession", "a-copy", "Succeeded");
+    let counts = &ended["status"]["components"]["manifest"]["counts"];
+    assert!(counts["created"].as_i64().unwrap() >= 4 && counts["failed"] == 0, "{ended:#}");
+    let found = ["configmap/config-a", "secret/secret-a", "deployment/deployment-a"]
+        .map(|object| guide.cluster.kubectl(&["-n", "demo-copy", "get", object, "-o", "jsonpath={.data}{.spec.template}"]));
+    assert_eq!(found, expected);
 }
 
 #[test]
@@ -191,6 +208,16 @@ fn the_guide_with_a_bucket_and_a_second_cluster() {
 
 #[test]
 fn the_guide_with_a_folder_of_the_node() {
+    on_a_volume(|path| Backend::HostPath(path));
+}
+
+#[test]
+fn the_guide_with_a_claim() {
+    on_a_volume(|path| Backend::Claim(path));
+}
+
+/// The guide on a volume that ends in a folder of the node.
+fn on_a_volume(backend: impl Fn(&str) -> Backend<'_>) {
     let guide = Guide::start();
     let folder = guide.cluster.state().unwrap().join("storage");
     let path = folder.to_str().unwrap();
@@ -200,7 +227,7 @@ fn the_guide_with_a_folder_of_the_node() {
     let (begin, rest) = CONFIGURATION.split_once("  backends:").unwrap();
     let configuration = format!("{begin}  sessions:{}", rest.split_once("  sessions:").unwrap().1).replace("          backend: backend\n", "");
     std::fs::write(folder.join("of-somebody-else"), "stays").unwrap();
-    let snapshot = back_up(&guide, Backend::HostPath(path), &store, &configuration);
+    let snapshot = back_up(&guide, backend(path), &store, &configuration);
     restore(&guide);
     let patch = r#"{"spec":{"deletionPolicy":"WipeOut"}}"#;
     guide.cluster.kubectl(&["-n", NAMESPACE, "patch", "snapshots.storage.kubestash.com", &name(&snapshot), "--type=merge", "-p", patch]);

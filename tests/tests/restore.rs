@@ -2,34 +2,20 @@
 #![cfg(feature = "real")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
-use std::sync::{Arc, atomic::AtomicBool};
-
 use kubestash::{
     object::{GroupResource, ObjectId},
-    repository::{KeyCost, Password, Repository, Snapshot},
+    repository::Snapshot,
     restore::{
-        Pick, Progress, Reason, Report, Selection, Source,
-        apply::{self, Mode, Patience},
-        differences, observe,
-        plan::{Action, Existing, Options, Plan, Served, plan},
+        Pick, Reason, Selection, Source,
+        apply::Mode,
+        differences,
+        plan::{Action, Existing, Options},
     },
-    store::Store,
 };
-use kubestash_tests::cluster::Cluster;
-
-async fn repository() -> Repository {
-    Repository::init(Store::memory(), &Password::new("test"), KeyCost::CHEAP, "test", jiff::Timestamp::now()).await.unwrap()
-}
-
-async fn planned(cluster: &Cluster, source: &Source, selection: &Selection, options: &Options) -> Plan {
-    let served = Served::from(&cluster.connect().await.discover().await.unwrap());
-    plan(&observe(source, selection, &cluster.connect().await, served, options).await.unwrap(), options)
-}
-
-async fn applied(cluster: &Cluster, source: &Source, plan: Plan, mode: Mode) -> Report {
-    let (stop, progress) = (Arc::new(AtomicBool::new(false)), Arc::new(Progress::default()));
-    apply::apply(Arc::new(plan), source.clone(), cluster.connect().await, mode, Patience::default(), stop, progress).await
-}
+use kubestash_tests::{
+    cluster::Cluster,
+    restoring::{applied, planned, repository},
+};
 
 fn same_cluster() -> Options {
     Options { same_cluster: true, ..Options::default() }
@@ -104,7 +90,7 @@ fn an_owner_is_relinked(cluster: &Cluster) {
 async fn an_update_undoes_an_edit(cluster: &Cluster, source: &Source) {
     cluster.kubectl(&["-n", "shop", "patch", "configmap", "settings", "--type=merge", "-p", r#"{"data":{"colour":"red","new":"1"}}"#]);
     let selection = Selection::default().picks(vec![Pick::Object(settings())]);
-    let options = Options { existing: Existing::Update, ..same_cluster() };
+    let options = Options { existing: Existing::Update.into(), ..same_cluster() };
     let update = planned(cluster, source, &selection, &options).await;
     let diff = update.steps().next().unwrap().diff.clone().unwrap();
     assert!(diff.contains("-  colour: red\n-  new: \"1\"\n+  colour: blue\n"), "{diff}");

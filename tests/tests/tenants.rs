@@ -5,58 +5,26 @@
 #![cfg(feature = "real")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
-use std::{
-    io::{Read as _, Write as _},
-    net::{TcpListener, TcpStream},
-    process::{Child, Stdio},
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use kubestash::deploy::metrics::METRICS;
-use kubestash_tests::{cluster::Cluster, program::User};
+use kubestash_tests::{cluster::Cluster, operator::Operator, program::User};
 use serde_json::{Value, json};
 
-const OPERATOR: &str = "system:serviceaccount:kubestash:kubestash-operator";
 /// Seconds for which a certificate of this test is valid: it is renewed after two thirds of them.
 const CERTIFICATE_SECONDS: &str = "90";
 
 /// A cluster, and the operator as a process of this machine.
 struct World {
     cluster: Cluster,
-    metrics: u16,
-    operator: Child,
-}
-
-impl Drop for World {
-    fn drop(&mut self) {
-        let _ = self.operator.kill();
-        let _ = self.operator.wait();
-    }
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    operator: Operator,
 }
 
 impl World {
     fn start() -> Self {
         let cluster = Cluster::own();
-        let user = User::with_cluster(&cluster);
-        user.ok(&["install", "--image", "example.com/operator:1", "--no-wait"]);
-        let (webhook, metrics) = (free_port(), free_port());
-        let url = json!([{"op": "replace", "path": "/webhooks/0/clientConfig", "value": {"url": format!("https://127.0.0.1:{webhook}/validate")}}]);
-        cluster.kubectl(&["patch", "validatingwebhookconfiguration", "kubestash-operator", "--type=json", "-p", &url.to_string()]);
-        let (webhook, port) = (webhook.to_string(), metrics.to_string());
-        let args = [
-            ["operator", "--as", OPERATOR],
-            ["--image", "example.com/operator:1", "--webhook-host=127.0.0.1"],
-            ["--webhook-port", &webhook, "--metrics-port"],
-            [&port, "--certificate-seconds", CERTIFICATE_SECONDS],
-        ];
-        let mut command = user.command(&args.concat());
-        command.env("KUBESTASH_LOG", "kubectl_kubestash=info");
-        let operator = command.stdout(Stdio::inherit()).stderr(Stdio::inherit()).spawn().unwrap();
-        Self { cluster, metrics, operator }
+        let operator = Operator::beside(&cluster, &User::with_cluster(&cluster), &["--certificate-seconds", CERTIFICATE_SECONDS]);
+        Self { cluster, operator }
     }
 
     fn until<T>(&self, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
@@ -97,11 +65,7 @@ impl World {
     }
 
     fn metrics(&self) -> String {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.metrics)).unwrap();
-        stream.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").unwrap();
-        let mut text = String::new();
-        stream.read_to_string(&mut text).unwrap();
-        text
+        self.operator.metrics().expect("the operator serves metrics")
     }
 
     fn set_status(&self, kind: &str, name: &str, status: &Value) {

@@ -1,12 +1,15 @@
 //! The corpus itself in a repository: status, server fields and all, as a busy cluster would hold them.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::PathBuf, time::Instant};
 
 use anyhow::{Context as _, ensure};
 use jiff::Timestamp;
 use kubestash::{
     object::KindInfo,
-    repository::{BackupOptions, ClusterId, CommitInfo, KeyCost, Password, Repository, Root},
+    repository::{
+        BackupOptions, ClusterId, CommitInfo, KeyCost, Password, Repository, Root,
+        prune::{Grace, PruneOptions, PruneReport},
+    },
     store::{Location, StoreOptions, Traffic},
 };
 
@@ -20,18 +23,20 @@ use crate::corpus::Corpus;
 
 const MB: f64 = 1e6;
 /// Snapshots behind the first.
-const DAYS: u32 = 17;
+const DAYS: u32 = 29;
 
 /// Objects of each kind by `namespace/name`, as an API server lists them.
-type Listed = BTreeMap<String, (KindInfo, BTreeMap<String, Item>)>;
+pub(super) type Listed = BTreeMap<String, (KindInfo, BTreeMap<String, Item>)>;
 
-struct Item {
-    namespace: Option<String>,
-    name: String,
-    json: String,
+/// An object of a list.
+pub(super) struct Item {
+    pub(super) namespace: Option<String>,
+    pub(super) name: String,
+    pub(super) json: String,
 }
 
-fn listed(corpus: &Corpus) -> Listed {
+/// All objects of a corpus.
+pub(super) fn listed(corpus: &Corpus) -> Listed {
     let mut kinds = Listed::new();
     for object in corpus.iter() {
         let (namespace, name) = (object.namespace().map(str::to_owned), object.name().to_owned());
@@ -68,16 +73,30 @@ fn opening(stage: &Stage, place: &str, password: &Password, newest: &Root) -> an
     Ok(store.traffic())
 }
 
+/// Forgets all snapshots but one, and frees what is free then.
+fn keep_one(stage: &Stage, repository: &Repository, kept: &Root) -> anyhow::Result<PruneReport> {
+    for root in stage.wait(repository.snapshots())?.roots.iter().filter(|root| root.id != kept.id) {
+        stage.wait(repository.forget(root.id))?;
+    }
+    let options = PruneOptions { grace: Grace::NONE, ..PruneOptions::new(Timestamp::now()) };
+    Ok(stage.wait(repository.prune(options, &mut |_, _, _| {}))?)
+}
+
+fn new_repository(stage: &Stage, name: &str, password: &Password) -> anyhow::Result<(PathBuf, Repository)> {
+    let folder = stage.path(name);
+    let store = Location::parse(folder.to_str().context("the folder's name is not UTF-8")?)?.open(&StoreOptions::default(), true)?;
+    let repository = stage.wait(Repository::init(store, password, KeyCost::default(), "bench", Timestamp::now()))?;
+    Ok((folder, repository))
+}
+
 /// `corpus.*`.
 ///
 /// # Errors
 /// When the repository cannot be written.
 pub fn figures(stage: &Stage) -> anyhow::Result<Vec<Figure>> {
-    let folder = stage.path("corpus-repository");
-    let place = folder.to_str().context("the folder's name is not UTF-8")?;
-    let store = Location::parse(place)?.open(&StoreOptions::default(), true)?;
     let password = Password::generate()?;
-    let repository = stage.wait(Repository::init(store, &password, KeyCost::default(), "bench", Timestamp::now()))?;
+    let (folder, repository) = new_repository(stage, "corpus-repository", &password)?;
+    let place = folder.to_str().context("the folder's name is not UTF-8")?;
     let corpus = stage.corpus();
 
     let kinds = listed(&corpus);
@@ -99,6 +118,12 @@ pub fn figures(stage: &Stage) -> anyhow::Result<Vec<Figure>> {
     }
     let all = machine::bytes_below(&folder)? as f64 / MB;
     let opened = opening(stage, place, &password, &newest)?;
+    let (started, report) = (Instant::now(), keep_one(stage, &repository, &newest)?);
+    let (pruning, pruned) = (started.elapsed(), machine::bytes_below(&folder)? as f64 / MB);
+    ensure!(stage.wait(repository.snapshot(newest.id))?.is_some() && report.damage.is_empty(), "the prune met damage: {report:?}");
+    let (fresh_folder, fresh) = new_repository(stage, "fresh-repository", &password)?;
+    back_up(stage, &fresh, &listed(&stage.corpus().at_revision(DAYS)), "fresh", None)?;
+    let fresh = machine::bytes_below(&fresh_folder)? as f64 / MB;
     let size = stage.size();
     Ok(vec![
         Figure::cost("corpus.first", first, "MB")
@@ -109,7 +134,13 @@ pub fn figures(stage: &Stage) -> anyhow::Result<Vec<Figure>> {
             .over(Some(gzipped))
             .aims_at_in(size, Target::Value(0.5))
             .noting(format!("{changed} objects changed")),
-        Figure::cost("corpus.days", all, "MB").noting(format!("the first and {DAYS} more, each with as many changes")),
+        Figure::cost("corpus.days", all, "MB")
+            .aims_at_in(size, Target::Value(66.0))
+            .noting(format!("the first and {DAYS} more, each with as many changes")),
+        Figure::cost("corpus.pruned", pruned, "MB")
+            .over(Some(fresh))
+            .aims_at(Target::TimesFloor(1.1))
+            .noting(format!("the last of them alone, after a prune of {:.1} s; floor: a new repository with it", pruning.as_secs_f64())),
         Figure::cost("corpus.open", opened.requests() as f64, "requests")
             .aims_at_in(size, Target::Value(12.0))
             .noting(format!("opening the repository and its newest snapshot, which has {} layers", newest.layers.len())),

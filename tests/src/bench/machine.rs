@@ -28,46 +28,85 @@ pub fn no_cold_caches() -> Option<String> {
     drop_caches(Forget::Names).err().map(|error| format!("cold caches need root: {error:#}"))
 }
 
-/// Why EROFS images cannot be made or mounted here, if so.
-pub fn no_erofs() -> Option<String> {
-    // SAFETY: takes nothing.
-    if unsafe { libc::geteuid() } != 0 {
-        return Some("mounting EROFS needs root".to_owned());
-    }
-    if !fs::read_to_string("/proc/filesystems").is_ok_and(|known| known.contains("erofs")) {
-        let loaded = Command::new("modprobe").arg("erofs").status().is_ok_and(|status| status.success());
-        if !loaded {
-            return Some("this kernel has no EROFS".to_owned());
-        }
-    }
-    let found = Command::new("mkfs.erofs").arg("--help").output().is_ok();
-    (!found).then(|| "there is no mkfs.erofs; on Debian it is in erofs-utils".to_owned())
+/// A read-only file system of the kernel that lies in a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ImageKind {
+    /// Uncompressed, as fast as such files can be shown.
+    Erofs,
+    /// Compressed as its program does it for most speed of reading: zstd in blocks of 128 KiB.
+    Squashfs,
 }
 
-/// Makes an uncompressed EROFS image of a folder.
+impl ImageKind {
+    /// As mount(8) knows it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Erofs => "erofs",
+            Self::Squashfs => "squashfs",
+        }
+    }
+
+    const fn program(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Erofs => ("mkfs.erofs", "erofs-utils"),
+            Self::Squashfs => ("mksquashfs", "squashfs-tools"),
+        }
+    }
+
+    /// Why such images cannot be made or mounted here, if so.
+    pub fn unusable(self) -> Option<String> {
+        let (name, (program, package)) = (self.name(), self.program());
+        // SAFETY: takes nothing.
+        if unsafe { libc::geteuid() } != 0 {
+            return Some(format!("mounting {name} needs root"));
+        }
+        if !fs::read_to_string("/proc/filesystems").is_ok_and(|known| known.contains(name)) {
+            let loaded = Command::new("modprobe").arg(name).status().is_ok_and(|status| status.success());
+            if !loaded {
+                return Some(format!("this kernel has no {name}"));
+            }
+        }
+        let found = Command::new(program).arg("--help").output().is_ok();
+        (!found).then(|| format!("there is no {program}; on Debian it is in {package}"))
+    }
+}
+
+/// Why restic cannot be measured here, if so.
+pub fn no_restic() -> Option<String> {
+    let found = Command::new("restic").arg("version").output().is_ok();
+    (!found).then(|| "there is no restic; on Debian it is in restic".to_owned())
+}
+
+/// Makes an image of a folder.
 ///
 /// # Errors
-/// In the words of mkfs.erofs.
-pub fn make_erofs(image: &Path, folder: &Path) -> anyhow::Result<()> {
-    let output = Command::new("mkfs.erofs").arg("--quiet").arg(image).arg(folder).output().context("cannot start mkfs.erofs")?;
-    ensure!(output.status.success(), "mkfs.erofs: {}", String::from_utf8_lossy(&output.stderr));
+/// In the words of the program that makes it.
+pub fn make_image(kind: ImageKind, image: &Path, folder: &Path) -> anyhow::Result<()> {
+    let (program, _) = kind.program();
+    let mut command = Command::new(program);
+    match kind {
+        ImageKind::Erofs => command.arg("--quiet").arg(image).arg(folder),
+        ImageKind::Squashfs => command.arg(folder).arg(image).args(["-comp", "zstd", "-b", "128K", "-quiet", "-no-progress"]),
+    };
+    let output = command.output().with_context(|| format!("cannot start {program}"))?;
+    ensure!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
     Ok(())
 }
 
-/// Mounts an image straight from its file; kernels before 6.12 need a loop device for that, which is slower.
+/// Mounts an image: EROFS straight from its file, which kernels before 6.12 need a loop device for, as squashfs always does.
 ///
 /// # Errors
-/// When both fail.
-pub fn mount_erofs(image: &Path, place: &Path) -> anyhow::Result<()> {
+/// When it cannot be mounted.
+pub fn mount_image(kind: ImageKind, image: &Path, place: &Path) -> anyhow::Result<()> {
     let text = |path: &Path| CString::new(path.as_os_str().as_encoded_bytes());
-    let (source, target) = (text(image)?, text(place)?);
-    // SAFETY: the strings live as long as the call; EROFS takes no options.
-    let mounted = unsafe { libc::mount(source.as_ptr(), target.as_ptr(), c"erofs".as_ptr(), libc::MS_RDONLY, std::ptr::null()) };
+    let (source, target, name) = (text(image)?, text(place)?, CString::new(kind.name())?);
+    // SAFETY: the strings live as long as the call; no options are given.
+    let mounted = unsafe { libc::mount(source.as_ptr(), target.as_ptr(), name.as_ptr(), libc::MS_RDONLY, std::ptr::null()) };
     if mounted == 0 {
         return Ok(());
     }
     let direct = io::Error::last_os_error();
-    let output = Command::new("mount").args(["-t", "erofs", "-o", "ro,loop"]).args([image, place]).output()?;
+    let output = Command::new("mount").args(["-t", kind.name(), "-o", "ro,loop"]).args([image, place]).output()?;
     ensure!(output.status.success(), "cannot mount {}: {direct}; with a loop device: {}", image.display(), String::from_utf8_lossy(&output.stderr));
     Ok(())
 }

@@ -93,6 +93,17 @@ pub fn peak_kib(process: u32) -> Option<u64> {
     status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?.trim().trim_end_matches(" kB").parse().ok()
 }
 
+/// Seconds of processor that a process has used until now, in user mode and in the kernel's.
+pub fn cpu_seconds_of(process: u32) -> Option<f64> {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    // A name may hold blanks and parentheses; user and system time are the 14th and 15th word.
+    let words: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+    let ticks: u64 = words.get(11..13)?.iter().map(|word| word.parse::<u64>().ok()).sum::<Option<u64>>()?;
+    // SAFETY: takes a number and touches no memory of ours.
+    let ticks_a_second = unsafe { libc::sysconf(libc::_SC_CLK_TCK) };
+    Some(ticks as f64 / ticks_a_second as f64)
+}
+
 /// Seconds of processor that this process has used.
 pub fn own_cpu_seconds() -> f64 {
     // SAFETY: all zeros is a valid rusage, and the place outlives the call.
@@ -116,5 +127,13 @@ mod tests {
         assert!(used.seconds > 0.0 && used.cpu_seconds > 0.0 && used.peak_mib > 0.0 && used.peak_mib < 100.0, "{used:?}");
         assert!(used.expect("sh", &[0]).is_err());
         assert!(run(&mut Command::new("/nonexistent")).is_err());
+    }
+
+    #[test]
+    fn the_time_of_a_process_is_read() {
+        let (read, own) = (cpu_seconds_of(std::process::id()).unwrap(), own_cpu_seconds());
+        // The kernel rounds one of them to hundredths, and time goes on between the two.
+        assert!(read <= own + 0.02 && read + 1.0 > own, "{read} {own}");
+        assert_eq!(cpu_seconds_of(u32::MAX), None);
     }
 }

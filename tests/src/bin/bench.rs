@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, ensure};
 use clap::Parser;
 use kubestash_tests::bench::{
-    GROUPS,
+    GROUPS, million,
     output::{table, tsv},
+    planning,
     stage::{Options, Stage},
 };
 
@@ -35,10 +36,22 @@ struct Args {
     /// File to write [default: bench.tsv beside the build]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+    /// Only make a plan for so many objects and print its seconds: the benchmark runs itself so, to measure memory
+    #[arg(long, value_name = "OBJECTS", hide = true)]
+    plan: Option<usize>,
+    #[command(flatten)]
+    pour: million::Pour,
 }
 
 fn main() -> anyhow::Result<()> {
     let args = Args::parse();
+    if let Some(objects) = args.plan {
+        println!("{}", planning::seconds(objects));
+        return Ok(());
+    }
+    if args.pour.run()? {
+        return Ok(());
+    }
     if args.list {
         for group in GROUPS {
             println!("{:<8}  {}", group.name, group.about);

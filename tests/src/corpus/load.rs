@@ -17,7 +17,7 @@ use kubestash::cluster::{Cluster, Method};
 use super::{Corpus, Object, kind, revision};
 
 /// Requests in flight.
-const CONNECTIONS: usize = 32;
+pub const CONNECTIONS: usize = 32;
 /// How long a new definition may take until its kind is served.
 const ESTABLISHED: Duration = Duration::from_secs(60);
 
@@ -81,7 +81,11 @@ pub async fn load(cluster: &Cluster, corpus: &Corpus) -> anyhow::Result<()> {
         .await
 }
 
-async fn until_served(cluster: &Cluster, path: &str) -> anyhow::Result<()> {
+/// Waits until a collection is served, as it is a moment after its definition was created.
+///
+/// # Errors
+/// When it is not served in a minute.
+pub async fn until_served(cluster: &Cluster, path: &str) -> anyhow::Result<()> {
     let start = Instant::now();
     while let Err(error) = cluster.send(Method::Get, &format!("{path}?limit=1"), Bytes::new()).await {
         if start.elapsed() > ESTABLISHED {

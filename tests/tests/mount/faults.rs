@@ -1,18 +1,18 @@
 //! Damage, and stores that fail or stall: an I/O error for what is hit, everything else readable, and never a hang.
 
-use std::{
-    collections::BTreeSet,
-    os::unix::fs::FileExt as _,
-    path::{Path, PathBuf},
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use kstashfs::{FileOptions, Forest, MountOptions};
 use kubestash::{
-    repository::Snapshot,
+    repository::{
+        Snapshot,
+        prune::{Grace, PruneOptions},
+    },
     store::faults::{Faults, Reads},
 };
 use kubestash_tests::{
+    damage::damaged_pack,
     mounts::{Mounted, Place, script, sh, wait_for},
     sample::{PASSWORD, Sample, Shape},
 };
@@ -28,52 +28,13 @@ fn is_io_error(result: std::io::Result<Vec<u8>>) -> bool {
     result.is_err_and(|error| error.raw_os_error() == Some(libc::EIO))
 }
 
-/// The largest pack.
-fn pack(sample: &Sample) -> PathBuf {
-    let found = sh(&sample.native(), "find packs -type f -printf '%s %p\\n' | sort -n | tail -1 | cut -d' ' -f2");
-    sample.native().join(found.trim())
-}
-
-fn flip(pack: &Path, at: u64) {
-    let file = std::fs::OpenOptions::new().read(true).write(true).open(pack).unwrap();
-    let mut byte = [0];
-    file.read_exact_at(&mut byte, at).unwrap();
-    file.write_all_at(&[byte[0] ^ 0x20], at).unwrap();
-}
-
-/// Objects whose manifest the library cannot read.
-async fn hit(sample: &Sample) -> Option<BTreeSet<String>> {
-    let repository = sample.open_with(PASSWORD, |store| store).await;
-    let root = repository.snapshots().await.unwrap().roots.pop().unwrap();
-    let snapshot = repository.open_snapshot(&root).await.ok()?;
-    let mut hit = BTreeSet::new();
-    for row in snapshot.catalog().rows() {
-        if snapshot.manifest(row.number).await.is_err() {
-            hit.insert(row.id().mount_path());
-        }
-    }
-    Some(hit)
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_flipped_byte_costs_the_files_of_its_block() {
     let sample = Sample::with_snapshot(Shape::WIDE).await;
     let tree = tempfile::tempdir().unwrap();
     let snapshot = behind(&Faults::default(), &sample).await;
     Sample::write_tree(&snapshot, false, tree.path()).await;
-    // Somewhere in the pack lie the catalog's own blocks, without which there is no snapshot: look for a block of manifests.
-    let (pack, mut found) = (pack(&sample), None);
-    let length = pack.metadata().unwrap().len();
-    for at in (1..16).map(|sixteenth| length * sixteenth / 16) {
-        flip(&pack, at);
-        found = hit(&sample).await.filter(|hit| !hit.is_empty());
-        if found.is_some() {
-            break;
-        }
-        flip(&pack, at);
-    }
-    let hit = found.expect("a block of manifests");
-    assert!(hit.len() < 400, "{} objects", hit.len());
+    let (_, _, hit) = damaged_pack(&sample).await;
 
     let (place, user) = (Place::new(), sample.user(PASSWORD));
     user.ok(&["mount", place.text()]);
@@ -104,6 +65,46 @@ async fn a_missing_pack_is_an_error_of_its_files() {
     assert!(is_io_error(std::fs::read(mounted.path().join("cluster/namespaces/odd.yaml"))));
     assert!(!sh(mounted.path(), "ls -lR").is_empty());
     assert!(script(mounted.path(), "! grep -rq connection . && ls -R").status.success());
+}
+
+/// What is mounted is written again and the old blocks go; the kernel has seen some of the files, and the daemon none of the blocks of others.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_prune_beneath_a_mount_is_not_noticed() {
+    let sample = Sample::with_snapshot(Shape::WIDE).await;
+    let one = sample.repository().newest().await.unwrap().unwrap();
+    let two = sample.back_up_on(Some(&sample.repository().open_snapshot(&one).await.unwrap()), "two", 1).await;
+    let tree = tempfile::tempdir().unwrap();
+    Sample::write_tree(&two, false, tree.path()).await;
+    let snapshot = behind(&Faults::default(), &sample).await;
+    let mounted = Mounted::new(Forest::of(&snapshot, FileOptions::default()), &MountOptions::default());
+    std::fs::read(mounted.path().join("namespaces/team-1/configmaps/configmaps-3.yaml")).unwrap();
+
+    sample.repository().forget(one.id).await.unwrap();
+    let options = PruneOptions { grace: Grace::NONE, max_unused: "0%".parse().unwrap(), ..PruneOptions::new(Timestamp::now()) };
+    let report = sample.repository().prune(options, &mut |_, _, _| {}).await.unwrap();
+    assert!(report.recut.snapshots == 1 && report.deleted.packs > 0, "{report:?}");
+
+    assert_eq!(sh(mounted.path(), &format!("diff -r . {} && echo same", tree.path().display())), "same\n");
+    assert_eq!(mounted.counts().errors, 0);
+}
+
+/// What is mounted is forgotten and pruned away: listings and what was read stay, the rest is an error and never something else.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_forgotten_snapshot_ends_in_errors_of_its_files() {
+    let sample = Sample::with_snapshot(Shape::SMALL).await;
+    let snapshot = behind(&Faults::default(), &sample).await;
+    let mounted = Mounted::new(Forest::of(&snapshot, FileOptions::default()), &MountOptions::default());
+    let known = mounted.path().join("namespaces/team-1/configmaps/configmaps-3.yaml");
+    let (before, tree) = (std::fs::read(&known).unwrap(), sh(mounted.path(), "find . -printf '%p %s\\n' | sort"));
+    sample.repository().forget(snapshot.root().id).await.unwrap();
+    assert!(std::fs::read_to_string(mounted.path().join("namespaces/team-2/pods/pods-7.yaml")).unwrap().contains("kind: Pod"), "nothing is gone yet");
+    let options = PruneOptions { grace: Grace::NONE, ..PruneOptions::new(Timestamp::now()) };
+    let report = sample.repository().prune(options, &mut |_, _, _| {}).await.unwrap();
+    assert!(report.deleted.packs > 0, "{report:?}");
+    assert_eq!(std::fs::read(&known).unwrap(), before);
+    assert_eq!(sh(mounted.path(), "find . -printf '%p %s\\n' | sort"), tree);
+    let unread = mounted.path().join("namespaces/team-3/things4.example.com/things4-7.yaml");
+    assert!(is_io_error(std::fs::read(unread)));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -31,7 +31,7 @@ fn daemon(message: &str) -> u32 {
     rest.split_once(')').unwrap().0.parse().unwrap()
 }
 
-fn signal(process: u32, signal: i32) {
+pub(crate) fn signal(process: u32, signal: i32) {
     // SAFETY: a plain system call; the process is one that this test started.
     assert_eq!(unsafe { libc::kill(process as i32, signal) }, 0, "process {process}");
 }
@@ -42,7 +42,7 @@ fn is_gone(process: u32) -> bool {
 }
 
 /// Runs `mount` in the background and gives the process id.
-fn mount(user: &User, place: &Place) -> u32 {
+pub(crate) fn mount(user: &User, place: &Place) -> u32 {
     let ran = user.run(&["mount", place.text()]);
     assert_eq!(ran.code, 0, "{ran:?}");
     daemon(&ran.err)

@@ -1,9 +1,10 @@
 //! How often the kernel has to ask: free of noise, and what speed comes from.
 
 use kstashfs::{FileOptions, Forest, MountOptions, counters::Counts};
+use kubestash::repository::DiskCache;
 use kubestash_tests::{
     mounts::{Mounted, sh},
-    sample::{Sample, Shape},
+    sample::{PASSWORD, Sample, Shape},
 };
 
 async fn mounted(shape: Shape, options: &MountOptions) -> (Sample, Mounted) {
@@ -87,4 +88,46 @@ async fn who_reads_here_and_there_gets_nothing_pushed() {
     let files: u64 = sh(mounted.path(), "find . -type f | wc -l").trim().parse().unwrap();
     let grep = cost(&mounted, "grep -r -c nomatch . | wc -l");
     assert!(grep.read >= files && grep.pushed == 0, "{grep:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_file_costs_few_requests_of_the_store() {
+    let sample = Sample::with_snapshot(Shape::WIDE).await;
+    let (mut store, mut traffic) = (None, Vec::new());
+    let opened = sample.open_with(PASSWORD, |own| store.insert(own).clone()).await;
+    let store = store.unwrap();
+    let root = opened.newest().await.unwrap().unwrap();
+    let snapshot = opened.open_snapshot(&root).await.unwrap();
+    let mounted = Mounted::new(Forest::of(&snapshot, FileOptions::default()), &MountOptions::default());
+    for file in ["namespaces/team-1/configmaps/configmaps-57.yaml", "resources/deployments.apps/namespaces/team-3/deployments-7.yaml"] {
+        let before = store.traffic().requests();
+        assert!(!std::fs::read(mounted.path().join(file)).unwrap().is_empty());
+        traffic.push(store.traffic().requests() - before);
+    }
+    assert!(traffic.iter().all(|requests| (1..=4).contains(requests)), "{traffic:?}");
+}
+
+/// A store that is far away is asked for many blocks at once by whoever reads all, and for one by whoever reads one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_grep_over_a_far_store_needs_few_requests() {
+    let sample = Sample::with_snapshot(Shape { namespaces: 4, kinds: 2, each: 600, bytes: 6_000 }).await;
+    let cache = tempfile::tempdir().unwrap();
+    let opened = sample.open_with(PASSWORD, |own| own).await.with_cache(&DiskCache::new(cache.path(), DiskCache::DEFAULT_LIMIT));
+    let root = opened.newest().await.unwrap().unwrap();
+    let snapshot = opened.open_snapshot(&root).await.unwrap();
+    let mounted = Mounted::new(Forest::of(&snapshot, FileOptions::default()), &MountOptions::default());
+    let reading = || {
+        let reading = opened.reading();
+        (reading.store.requests(), reading.decoded)
+    };
+    let before = reading();
+    std::fs::read(mounted.path().join("namespaces/team-1/configmaps/configmaps-457.yaml")).unwrap();
+    let one = reading();
+    // The index is read for the first block.
+    assert!(one.0 - before.0 <= 4 && one.1 - before.1 <= 2, "{before:?} {one:?}");
+    let found = sh(mounted.path(), "grep -r -c nomatch namespaces cluster | wc -l");
+    assert!(found.trim().parse::<u32>().unwrap() >= 4_800, "{found}");
+    let all = reading();
+    let (requests, blocks) = (all.0 - one.0, all.1 - one.1);
+    assert!(blocks > 30 && requests * 3 <= blocks, "{requests} requests for {blocks} blocks");
 }

@@ -83,7 +83,7 @@ async fn a_general_password_shows_secrets_hidden() {
     let output = desk.run(GENERAL_PASSWORD, "kubectl-kubestash mount m; cat m/namespaces/team-0/secrets/secrets-1.yaml; stat -c %a m/namespaces/team-0/secrets/*-1.yaml; kubectl-kubestash umount m");
     let out = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{output:?}");
-    assert!(out.contains("token: '<hidden: ") && out.contains("kind: Secret") && out.ends_with("400\n"), "{out}");
+    assert!(out.contains("token: '<hidden: ") && out.contains("kind: Secret") && out.ends_with("444\n"), "{out}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
