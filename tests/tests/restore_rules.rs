@@ -130,24 +130,27 @@ async fn claims_without_a_class_that_serves_them_are_told_and_so_are_two_default
 #[tokio::test(flavor = "multi_thread")]
 async fn a_volume_of_a_person_is_bound_to_its_claim_again() {
     namespace("bound");
+    // Of an access mode that no claim of another test asks for: the controller gives a volume to whichever claim fits first.
     cluster().apply(
         r#"
 apiVersion: v1
 kind: PersistentVolume
 metadata: {name: bound-disk}
-spec: {capacity: {storage: 1Gi}, accessModes: [ReadWriteOnce], persistentVolumeReclaimPolicy: Retain, storageClassName: "", hostPath: {path: /nowhere}}
+spec: {capacity: {storage: 1Gi}, accessModes: [ReadWriteMany], persistentVolumeReclaimPolicy: Retain, storageClassName: "", hostPath: {path: /nowhere}}
 ---
 apiVersion: v1
 kind: PersistentVolumeClaim
 metadata: {name: data, namespace: bound}
-spec: {accessModes: [ReadWriteOnce], storageClassName: "", volumeName: bound-disk, resources: {requests: {storage: 1Gi}}}
+spec: {accessModes: [ReadWriteMany], storageClassName: "", volumeName: bound-disk, resources: {requests: {storage: 1Gi}}}
 "#,
     );
     until("bound", "pvc/data", ".status.phase", "Bound");
     let (source, _) = snapshot(&["bound"]).await;
+    // Nothing of what the other tests take away at the same time.
+    let both = Selection::default().names(&["bound-disk".to_owned(), "data".to_owned()]).unwrap();
     cluster().kubectl(&["-n", "bound", "delete", "pvc", "data"]);
     cluster().kubectl(&["delete", "pv", "bound-disk"]);
-    let report = restored(cluster(), &source, &Selection::default(), &Options::default()).await;
+    let report = restored(cluster(), &source, &both, &Options::default()).await;
     assert!(report.is_complete(), "{:#?}", report.failures);
     until("bound", "pvc/data", ".status.phase", "Bound");
     assert_eq!(get("bound", "pvc/data", ".spec.volumeName"), "bound-disk");
