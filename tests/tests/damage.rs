@@ -247,7 +247,7 @@ fn an_index_file_that_is_changed_or_gone_loses_nothing() {
     Snapshots that are not named can be read. A new backup with --no-parent stores every object anew; `kubectl kubestash repair` saves what can be saved of the old ones.
     2 snapshots, 4 packs, 8 blocks, 13.2 KiB read
     DAMAGED: index/<id> is damaged: its bytes do not fit its name
-    DAMAGED: an index file is missing or damaged: packs that stand in no other: 2; they can be read, and the next backup makes an index of them
+    DAMAGED: an index file is missing or damaged: packs that stand in no other: 2; they can be read, and `kubectl kubestash repair index` makes an index of them
     "#);
     std::fs::remove_file(&index).unwrap();
     prepared.old_objects_read();
@@ -255,7 +255,7 @@ fn an_index_file_that_is_changed_or_gone_loses_nothing() {
     exit 1
     Snapshots that are not named can be read. A new backup with --no-parent stores every object anew; `kubectl kubestash repair` saves what can be saved of the old ones.
     2 snapshots, 4 packs, 8 blocks
-    DAMAGED: an index file is missing or damaged: packs that stand in no other: 2; they can be read, and the next backup makes an index of them
+    DAMAGED: an index file is missing or damaged: packs that stand in no other: 2; they can be read, and `kubectl kubestash repair index` makes an index of them
     "#);
 }
 

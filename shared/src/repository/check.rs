@@ -190,7 +190,7 @@ impl Repository {
         report.unreferenced_packs -= needed.len().min(report.unreferenced_packs);
         if !needed.is_empty() {
             let error = format!(
-                "an index file is missing or damaged: packs that stand in no other: {}; they can be read, and the next backup makes an index of them",
+                "an index file is missing or damaged: packs that stand in no other: {}; they can be read, and `kubectl kubestash repair index` makes an index of them",
                 needed.len()
             );
             report.errors.push(CheckError { error, snapshots: Vec::new(), objects: Vec::new() });

@@ -298,7 +298,7 @@ impl Model {
         let repository = self.open().await;
         let report = repository.check(CheckDepth::Data, &mut |_, _| {}).await.unwrap();
         // A prune whose listings were behind may leave packs out of the index, and so may one that was cut off between its index and the look
-        // for backups that ended meanwhile. No snapshot feels it: packs say themselves what they hold.
+        // for backups that ended meanwhile; the next prune names them again. No snapshot feels it: packs say themselves what they hold.
         let excused = self.faulty || self.unfinished;
         assert!(report.errors.iter().all(|error| excused && error.snapshots.is_empty()), "{report:?}: {:#?}", self.log);
         let found: Vec<SnapshotId> = repository.snapshots().await.unwrap().roots.iter().map(|root| root.id).collect();
