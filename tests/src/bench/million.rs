@@ -14,6 +14,7 @@ use std::{
 use anyhow::{Context as _, ensure};
 use jiff::Timestamp;
 use kubestash::{
+    api::NATIVE_PATH,
     object::KindInfo,
     repository::{BackupOptions, ClusterId, CommitInfo, KeyCost, Password, Repository},
     store::{Location, StoreOptions},
@@ -61,9 +62,10 @@ impl Pour {
     pub fn run(&self) -> anyhow::Result<bool> {
         let (Some(folder), Some(target)) = (&self.pour, &self.into) else { return Ok(false) };
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-        let store = Location::parse(target.to_str().context("the folder's name is not UTF-8")?)?.open(&StoreOptions::default(), true)?;
+        // Where the commands look for it that read it afterwards.
+        let store = Location::parse(target.to_str().context("the folder's name is not UTF-8")?)?.open(&StoreOptions::default(), true)?.sub(NATIVE_PATH);
         let password = Password::new(PASSWORD);
-        let repository = match target.join("config").exists() {
+        let repository = match target.join(NATIVE_PATH).join("config").exists() {
             true => runtime.block_on(Repository::open(store, &password))?,
             false => runtime.block_on(Repository::init(store, &password, KeyCost::default(), "bench", Timestamp::now()))?,
         };
