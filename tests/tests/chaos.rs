@@ -23,31 +23,39 @@ enum Disturbance {
     KillJob,
     DeleteJob,
     StallApiServer,
+    CrashApiServer,
     StallStore,
+    LoseStore,
     StallNode,
     RestartNode,
 }
 
-const ALL: [Disturbance; 7] = [
+const ALL: [Disturbance; 9] = [
     Disturbance::KillOperator,
     Disturbance::KillJob,
     Disturbance::StallStore,
     Disturbance::StallApiServer,
     Disturbance::DeleteJob,
+    Disturbance::CrashApiServer,
     Disturbance::StallNode,
+    Disturbance::LoseStore,
     Disturbance::RestartNode,
 ];
 
 /// How long what is stalled stays so: longer than a request is waited for at first, shorter than it is tried again.
 const STALL: Duration = Duration::from_secs(8);
+/// How long the store is gone: longer than any request is waited for.
+const LOSS: Duration = Duration::from_secs(60);
+/// How long an API server stays down: clients have to connect again.
+const DOWN: Duration = Duration::from_secs(5);
 
 fn signal(signal: &str, process: &str) {
     assert!(Command::new("kill").args([signal, process]).status().unwrap().success(), "{signal} {process}");
 }
 
-fn stall(processes: &[String]) {
+fn stall(processes: &[String], time: Duration) {
     processes.iter().for_each(|process| signal("-STOP", process));
-    std::thread::sleep(STALL);
+    std::thread::sleep(time);
     processes.iter().for_each(|process| signal("-CONT", process));
 }
 
@@ -70,9 +78,15 @@ fn disturb(guide: &Guide, server: &S3Server, what: Disturbance, session: &str) {
         Disturbance::DeleteJob => {
             let _ = guide.cluster.try_kubectl(&["-n", NAMESPACE, "delete", "job", session, "--ignore-not-found"], "");
         }
-        Disturbance::StallApiServer => stall(&[process_of(guide, "apiserver")]),
-        Disturbance::StallStore => stall(&[server.process().to_string()]),
-        Disturbance::StallNode => stall(&[process_of(guide, "kubelet"), process_of(guide, "containerd")]),
+        Disturbance::StallApiServer => stall(&[process_of(guide, "apiserver")], STALL),
+        Disturbance::CrashApiServer => {
+            guide.cluster.crash(&["apiserver"]);
+            std::thread::sleep(DOWN);
+            guide.cluster.start_again(&["apiserver"]);
+        }
+        Disturbance::StallStore => stall(&[server.process().to_string()], STALL),
+        Disturbance::LoseStore => stall(&[server.process().to_string()], LOSS),
+        Disturbance::StallNode => stall(&[process_of(guide, "kubelet"), process_of(guide, "containerd")], STALL),
         Disturbance::RestartNode => guide.cluster.restart_node(),
     }
 }
@@ -106,7 +120,7 @@ fn make_session(guide: &Guide, name: &str) {
 
 #[test]
 fn sessions_end_truthfully_whatever_happens() {
-    let trials: u64 = std::env::var("CHAOS_TRIALS").map_or(7, |text| text.parse().unwrap());
+    let trials: u64 = std::env::var("CHAOS_TRIALS").map_or(9, |text| text.parse().unwrap());
     let seed: u64 = std::env::var("CHAOS_SEED").map_or(11, |text| text.parse().unwrap());
     println!("CHAOS_TRIALS={trials} CHAOS_SEED={seed}");
     let guide = Guide::start();

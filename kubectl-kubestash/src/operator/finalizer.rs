@@ -8,6 +8,16 @@ use kubestash::api::labels::CLEANUP_FINALIZER;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::json;
 
+/// What an Event says of data that is to be erased, while that fails.
+pub fn not_erased_yet(why: impl std::fmt::Display) -> String {
+    format!("The data is not erased yet, which is tried again (with `spec.deletionPolicy: Delete` it is left where it is): {why}")
+}
+
+/// What an Event says of data that nobody can erase any more.
+pub fn not_erased(why: impl std::fmt::Display) -> String {
+    format!("The data was not erased, although deletionPolicy is WipeOut: {why}")
+}
+
 /// Adds it.
 ///
 /// # Errors

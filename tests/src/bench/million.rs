@@ -63,7 +63,8 @@ impl Pour {
         let (Some(folder), Some(target)) = (&self.pour, &self.into) else { return Ok(false) };
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         // Where the commands look for it that read it afterwards.
-        let store = Location::parse(target.to_str().context("the folder's name is not UTF-8")?)?.open(&StoreOptions::default(), true)?.sub(NATIVE_PATH);
+        let store =
+            Location::parse(target.to_str().context("the folder's name is not UTF-8")?)?.open(&StoreOptions::default(), true)?.sub(NATIVE_PATH);
         let password = Password::new(PASSWORD);
         let repository = match target.join(NATIVE_PATH).join("config").exists() {
             true => runtime.block_on(Repository::open(store, &password))?,

@@ -102,12 +102,12 @@ fn delete(seen: &Seen) -> Vec<Step> {
     }
     match (&seen.cleanup, &seen.place) {
         (JobState::Succeeded, _) => finish(Vec::new()),
-        (_, Place::NoStorage(why)) => finish(vec![Step::Tell(format!("The data was not erased, although deletionPolicy is WipeOut: {why}"))]),
+        (_, Place::NoStorage(why)) => finish(vec![Step::Tell(finalizer::not_erased(why))]),
         // One that still prepares it would bring back what is erased.
         (JobState::Absent, _) => vec![Step::RemoveJob("init"), Step::StartCleanup, Step::Wait],
         (JobState::Running { .. }, _) => vec![Step::Wait],
         (JobState::Failed { message }, _) => {
-            vec![Step::Tell(format!("Erasing the data failed and is tried again: {message}")), Step::RemoveJob("cleanup"), Step::Wait]
+            vec![Step::Tell(finalizer::not_erased_yet(message)), Step::RemoveJob("cleanup"), Step::Wait]
         }
     }
 }

@@ -64,11 +64,11 @@ pub fn decide(seen: &Seen) -> Vec<Step> {
         (Fate::Erased { in_volume: true }, JobState::Absent) => vec![Step::StartCleanup, Step::Wait],
         (Fate::Erased { in_volume: true }, JobState::Running { .. }) => vec![Step::Wait],
         (Fate::Erased { in_volume: true }, JobState::Failed { message }) => {
-            vec![Step::Tell(format!("The data is not erased yet: {message}")), Step::RemoveJob, Step::Wait]
+            vec![Step::Tell(finalizer::not_erased_yet(message)), Step::RemoveJob, Step::Wait]
         }
         (Fate::Erased { in_volume: true }, JobState::Succeeded) => vec![Step::RemoveJob, Step::RemoveFinalizer],
         (Fate::OutOfReach(why), _) => {
-            vec![Step::Tell(format!("The data was not erased, although deletionPolicy is WipeOut: {why}")), Step::RemoveFinalizer]
+            vec![Step::Tell(finalizer::not_erased(why)), Step::RemoveFinalizer]
         }
         (Fate::Stays, JobState::Absent) => vec![Step::RemoveFinalizer],
         // It was to be erased until a moment ago.
@@ -131,7 +131,7 @@ mod tests {
         assert_eq!(steps("WipeOut", running()), [Step::Wait]);
         assert_eq!(steps("WipeOut", JobState::Succeeded), [Step::RemoveJob, Step::RemoveFinalizer]);
         let failed = steps("WipeOut", JobState::Failed { message: "no node".to_owned() });
-        assert_eq!(failed, [Step::Tell("The data is not erased yet: no node".to_owned()), Step::RemoveJob, Step::Wait]);
+        assert_eq!(failed, [Step::Tell(finalizer::not_erased_yet("no node")), Step::RemoveJob, Step::Wait]);
         assert_eq!(steps("Delete", JobState::Absent), [Step::RemoveFinalizer]);
         assert_eq!(steps("Delete", running()), [Step::RemoveJob, Step::RemoveFinalizer], "who does not want it any more is heard");
     }

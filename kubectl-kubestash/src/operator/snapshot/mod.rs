@@ -86,7 +86,7 @@ async fn apply(seen: &Seen, step: &Step, context: &Context) -> Result<Option<Dur
             }
             .await;
             if let Err(error) = erased {
-                context.warning(snapshot, "DataNotErased", format!("The data is not erased yet: {}", explained(&error))).await;
+                context.warning(snapshot, "DataNotErased", finalizer::not_erased_yet(explained(&error))).await;
                 return Ok(Some(SOON));
             }
         }

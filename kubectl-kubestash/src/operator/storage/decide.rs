@@ -78,12 +78,12 @@ fn delete(seen: &Seen) -> Vec<Step> {
     match (&seen.cleanup, &seen.secret) {
         (JobState::Succeeded, _) => finish(Vec::new()),
         // Nobody could erase anything without it: the deletion must not wait for ever.
-        (_, SecretState::Missing(why)) => finish(vec![Step::Tell(format!("The data was not erased, although deletionPolicy is WipeOut: {why}"))]),
+        (_, SecretState::Missing(why)) => finish(vec![Step::Tell(finalizer::not_erased(why))]),
         // One that still prepares it would bring back what is erased.
         (JobState::Absent, _) => vec![Step::RemoveInit, Step::StartCleanup, Step::Wait],
         (JobState::Running { .. }, _) => vec![Step::Wait],
         (JobState::Failed { message }, _) => {
-            vec![Step::Tell(format!("Erasing the data failed and is tried again: {message}")), Step::RemoveCleanup, Step::Wait]
+            vec![Step::Tell(finalizer::not_erased_yet(message)), Step::RemoveCleanup, Step::Wait]
         }
     }
 }
