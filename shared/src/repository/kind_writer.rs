@@ -16,6 +16,7 @@ use super::{
         segment::{self, Lengths, Place, SegmentRow},
         top::{LayerKind, SegmentRef},
     },
+    gather::{Life, thin},
     layers::MergedRows,
     root::Stats,
     snapshot::decode_segment,
@@ -149,7 +150,7 @@ impl KindWriter {
             MergedRows::new(&shared.parent_tops, kind, Box::new(load))
         };
         // A layer above others leaves their blocks as they are: whoever reads the snapshot before needs them all the same.
-        let thin = if shared.delta() { HashSet::new() } else { thin_blocks(open()).ok()? };
+        let thin = if shared.delta() { HashSet::new() } else { thin_blocks(open(), shared).ok()? };
         Some(Parent { rows: open(), head: None, same_type: stored.info == *kind, thin })
     }
 
@@ -488,19 +489,21 @@ impl KindWriter {
     }
 }
 
-/// Blocks of which these rows need less than a quarter of a full one.
-fn thin_blocks(mut rows: MergedRows<'_>) -> Result<HashSet<BlockId>, RepositoryError> {
-    let mut alive: HashMap<BlockId, usize> = HashMap::new();
+/// Blocks of which these rows need so little that their objects are put together in new ones.
+fn thin_blocks(mut rows: MergedRows<'_>, shared: &Shared) -> Result<HashSet<BlockId>, RepositoryError> {
+    let mut needed: HashMap<BlockId, usize> = HashMap::new();
     while let Some((table, row)) = rows.next()? {
         let Lengths { manifest, status, server, redacted } = row.lengths;
         let rest = status.saturating_add(server);
         for (place, length) in [(row.manifest, manifest), (row.rest, rest), (row.redacted, redacted.unwrap_or(0))] {
             if let Some(block) = rows.block(table, place.block) {
-                *alive.entry(block).or_default() += length as usize;
+                *needed.entry(block).or_default() += length as usize;
             }
         }
     }
-    Ok(alive.into_iter().filter(|&(_, bytes)| bytes < BLOCK_TARGET / 4).map(|(block, _)| block).collect())
+    let index = shared.repository.inner.blocks.index();
+    let lives = needed.into_iter().filter_map(|(id, needed)| Some((id, Life { needed, raw: index.get(id)?.raw as usize })));
+    Ok(thin(&lives.collect::<Vec<_>>()))
 }
 
 fn place_of(row: &mut SegmentRow, content: Content) -> &mut Place {

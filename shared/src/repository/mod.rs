@@ -28,6 +28,7 @@ mod flips_tests;
 mod format;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
+mod gather;
 mod keys;
 mod kind_writer;
 #[cfg(any(test, feature = "test-faults"))]
