@@ -159,4 +159,31 @@ fn the_archive_installs_and_runs_everywhere() {
         let headers = String::from_utf8_lossy(&headers.stdout).into_owned();
         assert!(headers.contains("LOAD") && !headers.contains("INTERP"), "{program} is not static:\n{headers}");
     }
+    the_image_holds_the_same_program(&store.join("kubectl-kubestash"), quick);
+}
+
+/// Here, as the program is built by now.
+#[cfg(feature = "real")]
+fn the_image_holds_the_same_program(program: &std::path::Path, quick: [(&str, &str); 3]) {
+    use std::process::Command;
+
+    const TAG: &str = "localhost/kubestash:of-a-test";
+    let buildah = |args: &[&str]| {
+        let ran = Command::new("buildah").args(args).output().unwrap();
+        assert!(ran.status.success(), "buildah {args:?}: {}", String::from_utf8_lossy(&ran.stderr));
+        String::from_utf8(ran.stdout).unwrap().trim().to_owned()
+    };
+    let built = Command::new(tests_folder("image")).arg(TAG).envs(quick).output().unwrap();
+    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+    let image: serde_json::Value = serde_json::from_str(&buildah(&["inspect", "--type", "image", TAG])).unwrap();
+    let config = &image["OCIv1"]["config"];
+    assert_eq!((config["User"].as_str().unwrap_or_default(), config["Entrypoint"].clone()), ("65534:65534", serde_json::json!(["/kubectl-kubestash", "job"])));
+    let container = buildah(&["from", "--pull-never", TAG]);
+    let root = std::path::PathBuf::from(buildah(&["mount", &container]));
+    assert!(std::fs::read(root.join("kubectl-kubestash")).unwrap() == std::fs::read(program).unwrap(), "it is another program");
+    assert!(root.join("etc/ssl/certs/ca-certificates.crt").exists(), "nothing can be reached over TLS");
+    let ran = Command::new("chroot").arg("--userspec=65534:65534").arg(&root).args(["/kubectl-kubestash", "version"]).output().unwrap();
+    assert!(ran.status.success(), "{ran:?}");
+    buildah(&["rm", &container]);
+    buildah(&["rmi", TAG]);
 }
