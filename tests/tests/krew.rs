@@ -177,7 +177,10 @@ fn the_image_holds_the_same_program(program: &std::path::Path, quick: [(&str, &s
     assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
     let image: serde_json::Value = serde_json::from_str(&buildah(&["inspect", "--type", "image", TAG])).unwrap();
     let config = &image["OCIv1"]["config"];
-    assert_eq!((config["User"].as_str().unwrap_or_default(), config["Entrypoint"].clone()), ("65534:65534", serde_json::json!(["/kubectl-kubestash", "job"])));
+    assert_eq!(
+        (config["User"].as_str().unwrap_or_default(), config["Entrypoint"].clone()),
+        ("65534:65534", serde_json::json!(["/kubectl-kubestash", "job"]))
+    );
     let container = buildah(&["from", "--pull-never", TAG]);
     let root = std::path::PathBuf::from(buildah(&["mount", &container]));
     assert!(std::fs::read(root.join("kubectl-kubestash")).unwrap() == std::fs::read(program).unwrap(), "it is another program");

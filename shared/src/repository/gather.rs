@@ -33,9 +33,12 @@ pub(super) fn thin(blocks: &[(BlockId, Life)]) -> HashSet<BlockId> {
 mod tests {
     use super::*;
 
-    /// How many blocks are given up of some that are all alike.
-    fn given_up(alike: &[(u32, usize, usize)]) -> usize {
-        let life = |&(count, needed, raw): &(u32, usize, usize)| (0..count).map(move |_| Life { needed, raw });
+    /// So many blocks of which so much is needed of so much.
+    type Alike = (u32, usize, usize);
+
+    /// How many blocks are given up.
+    fn given_up(alike: &[Alike]) -> usize {
+        let life = |&(count, needed, raw): &Alike| (0..count).map(move |_| Life { needed, raw });
         let named = alike.iter().flat_map(life).zip(0_u64..).map(|(life, n)| {
             let mut id = [0; 32];
             id[..8].copy_from_slice(&n.to_le_bytes());
@@ -47,7 +50,7 @@ mod tests {
     #[test]
     fn what_is_nearly_empty_goes_and_what_is_small_only_where_it_is_much() {
         const FULL: usize = BLOCK_TARGET;
-        let table: [(&[(u32, usize, usize)], usize); 8] = [
+        let table: [(&[Alike], usize); 8] = [
             (&[], 0),
             (&[(100, FULL, FULL)], 0),
             (&[(1, FULL / 4, FULL), (1, FULL / 4 - 1, FULL)], 1),
