@@ -280,7 +280,7 @@ impl<'a> Iterator for Entries<'a> {
         }
         let (entry, rest) = self.text.split_at(end);
         self.text = rest;
-        Some((key_of(entry.get(self.indent..).unwrap_or_default()), entry))
+        Some((key_of(entry, self.indent), entry))
     }
 }
 
@@ -291,16 +291,18 @@ fn starts_member(line: &[u8], indent: usize) -> bool {
     depth == indent && !rest.starts_with(b"\n") && !rest.starts_with(b"- ") && !rest.starts_with(b": ")
 }
 
-/// The key that an entry starts with. Keys are never folded unless they are written as `? key`.
-fn key_of(entry: &[u8]) -> Result<Cow<'_, str>, ObjectError> {
+/// The key that an entry starts with, whose members stand at `indent`. Keys are never folded unless they are written as `? key`.
+fn key_of(entry: &[u8], indent: usize) -> Result<Cow<'_, str>, ObjectError> {
+    let entry = entry.get(indent..).unwrap_or_default();
     let wrong = || ObjectError::Yaml { reason: "a part does not start with a key".to_owned() };
     let spelled = match entry.first() {
         Some(b'"') => entry.get(..=closing(entry, b'"', b'\\').ok_or_else(wrong)?),
         Some(b'\'') => entry.get(..=closing(entry, b'\'', b'\'').ok_or_else(wrong)?),
         Some(b'?') if entry.get(1) == Some(&b' ') => {
-            // Up to the line that starts the value.
+            // Up to the line that starts the value; further lines of the key stand deeper, whatever they begin with.
             let lines = entry.get(2..).unwrap_or_default().split_inclusive(|&byte| byte == b'\n');
-            let length: usize = lines.take_while(|line| !line.trim_ascii_start().starts_with(b": ")).map(<[u8]>::len).sum();
+            let starts_value = |line: &&[u8]| line.get(indent..).is_some_and(|rest| rest.starts_with(b": "));
+            let length: usize = lines.take_while(|line| !starts_value(line)).map(<[u8]>::len).sum();
             entry.get(2..2 + length)
         }
         _ => {
@@ -389,6 +391,19 @@ mod tests {
         let redacted = whole.redacted.unwrap();
         assert!(!text(&redacted).contains("abc") && !text(&redacted).contains("secret"), "{}", text(&redacted));
         assert!(text(&redacted).contains("l: v"));
+    }
+
+    /// A key of over 128 bytes is folded, and a line of it may look like the one that starts its value.
+    #[test]
+    fn a_folded_key_with_a_colon_is_told_from_its_value() {
+        let key = format!("{} : {}", "a".repeat(90), "b".repeat(90));
+        for object in [json!({"metadata": {"name": "n", "uid": "u"}, &*key: 1}), json!({"metadata": {&*key: [[]], "name": "n", "uid": "u"}})] {
+            let parts = parts_of(&object, Sensitivity::Open);
+            assert!(text(&parts.manifest).contains("\n  : bbb") || text(&parts.manifest).contains("\n    : bbb"), "{}", text(&parts.manifest));
+            let merged = merge(&parts.manifest, &parts.status, &parts.server).unwrap();
+            let read: Value = serde_yaml::from_slice(&merged).unwrap();
+            assert_eq!((&read["metadata"], &read[&key]), (&object["metadata"], &object[&key]));
+        }
     }
 
     fn arbitrary_object() -> impl Strategy<Value = Value> {
