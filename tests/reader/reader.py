@@ -301,12 +301,12 @@ def members(text, indent):
             found.append(line)
         else:
             found[-1] += line
-    return [(key_of(entry[indent:]), entry) for entry in found]
+    return [(key_of(entry[indent:], indent), entry) for entry in found]
 
 
-def key_of(entry):
+def key_of(entry, indent):
     if entry.startswith("? "):
-        entry = re.sub(r"\n *", " ", entry[2 : re.search(r"\n *: ", entry).start()])
+        entry = re.sub(r"\n *", " ", entry[2 : entry.index("\n" + " " * indent + ": ")])
     if entry.startswith("'"):
         return re.match(r"'((?:[^']|'')*)'", entry)[1].replace("''", "'")
     if entry.startswith('"'):

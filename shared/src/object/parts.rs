@@ -299,11 +299,11 @@ fn key_of(entry: &[u8], indent: usize) -> Result<Cow<'_, str>, ObjectError> {
         Some(b'"') => entry.get(..=closing(entry, b'"', b'\\').ok_or_else(wrong)?),
         Some(b'\'') => entry.get(..=closing(entry, b'\'', b'\'').ok_or_else(wrong)?),
         Some(b'?') if entry.get(1) == Some(&b' ') => {
-            // Up to the line that starts the value; further lines of the key stand deeper, whatever they begin with.
-            let lines = entry.get(2..).unwrap_or_default().split_inclusive(|&byte| byte == b'\n');
-            let starts_value = |line: &&[u8]| line.get(indent..).is_some_and(|rest| rest.starts_with(b": "));
-            let length: usize = lines.take_while(|line| !starts_value(line)).map(<[u8]>::len).sum();
-            entry.get(2..2 + length)
+            // Its first line, and further ones up to that which starts the value; those of the key stand deeper, whatever they begin with.
+            let starts_value = |line: &[u8]| line.get(indent..).is_some_and(|rest| rest.starts_with(b": "));
+            let lines = entry.split_inclusive(|&byte| byte == b'\n').enumerate();
+            let length: usize = lines.take_while(|(number, line)| *number == 0 || !starts_value(line)).map(|(_, line)| line.len()).sum();
+            entry.get(2..length)
         }
         _ => {
             let line = entry.split(|&byte| byte == b'\n').next().unwrap_or_default();
@@ -396,13 +396,14 @@ mod tests {
     /// A key of over 128 bytes is folded, and a line of it may look like the one that starts its value.
     #[test]
     fn a_folded_key_with_a_colon_is_told_from_its_value() {
-        let key = format!("{} : {}", "a".repeat(90), "b".repeat(90));
-        for object in [json!({"metadata": {"name": "n", "uid": "u"}, &*key: 1}), json!({"metadata": {&*key: [[]], "name": "n", "uid": "u"}})] {
-            let parts = parts_of(&object, Sensitivity::Open);
-            assert!(text(&parts.manifest).contains("\n  : bbb") || text(&parts.manifest).contains("\n    : bbb"), "{}", text(&parts.manifest));
-            let merged = merge(&parts.manifest, &parts.status, &parts.server).unwrap();
-            let read: Value = serde_yaml::from_slice(&merged).unwrap();
-            assert_eq!((&read["metadata"], &read[&key]), (&object["metadata"], &object[&key]));
+        for (key, line) in [(format!("{} : {}", "a".repeat(90), "b".repeat(90)), "  : bbb"), (format!("n: {}", "a ".repeat(90)), "? 'n: a")] {
+            for object in [json!({"metadata": {"name": "n", "uid": "u"}, &*key: 1}), json!({"metadata": {&*key: [[]], "name": "n", "uid": "u"}})] {
+                let parts = parts_of(&object, Sensitivity::Open);
+                assert!(text(&parts.manifest).contains(line), "{}", text(&parts.manifest));
+                let merged = merge(&parts.manifest, &parts.status, &parts.server).unwrap();
+                let read: Value = serde_yaml::from_slice(&merged).unwrap();
+                assert_eq!((&read["metadata"], &read[&key]), (&object["metadata"], &object[&key]));
+            }
         }
     }
 
@@ -418,6 +419,7 @@ mod tests {
             "\\PC{0,10}",
             "[\"'?:\\- #\n]{1,4}",
             "[a-z]{129,140}",
+            "[a-c:?'\" ]{129,300}",
         ];
         let leaf = prop_oneof![Just(Value::Null), any::<i32>().prop_map(Value::from), "[ -~\n]{0,100}".prop_map(Value::from)];
         let value = leaf.prop_recursive(3, 30, 5, {
