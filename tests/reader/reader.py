@@ -6,10 +6,12 @@
 
 REPOSITORY is a folder with `config` in it. The numbers in comments are sections of docs/format.md.
 """
+import base64
 import json
 import pathlib
 import re
 import sys
+import uuid
 from typing import NamedTuple
 
 import argon2.low_level as argon2
@@ -19,6 +21,7 @@ from nacl.bindings import crypto_aead_xchacha20poly1305_ietf_decrypt as decrypt
 from nacl.exceptions import CryptoError
 
 MAX_BLOCK = 64 << 20
+MAX_APART = 8 << 20
 MAX_KEY = 4096
 MANIFEST, REST, REDACTED, SEGMENT, TOP, DICTIONARY, WITH_DICTIONARY, SENSITIVE = 0, 1, 2, 3, 4, 5, 0x40, 0x80
 TOMBSTONE, SENSITIVE_ROW, HAS_REDACTED = 1, 2, 4
@@ -63,6 +66,29 @@ class Reader:
 
     def end(self):
         require(self.at == len(self.data), "bytes behind its end")
+
+
+def with_digits(text, digits):
+    """6: a text whose digits are apart."""
+    out, told = [], []
+    while text.at < len(text.data):
+        escape = text.data.find(b"\x01", text.at)
+        out.append(text.take((len(text.data) if escape < 0 else escape) - text.at))
+        if escape < 0:
+            break
+        text.take(1)
+        what = text.take(1)[0]
+        if what == 0:
+            told.append(str(uuid.UUID(bytes=bytes(digits.take(16)))).encode())
+        elif what == 1:
+            told.append(digits.take(32).hex().encode())
+        elif what == 2:
+            out.append(base64.b64encode(text.take(text.varint(MAX_APART))))
+            continue
+        require(max(what - 2, 1) <= len(told), "digits that repeat none")
+        out.append(told[-max(what - 2, 1)])
+    digits.end()
+    return b"".join(out)
 
 
 def lines_of(path):
@@ -142,18 +168,23 @@ class Repository:
         except CryptoError:
             raise Damaged("authentication failed") from None
         codec, length = content.take(1)[0], int.from_bytes(content.take(4), "little")
-        require(codec in (0, 1, 2) and length <= MAX_BLOCK, "an unknown codec or length")
-        dictionary = None
-        if codec == 2:
+        require(codec <= 4 and length <= (MAX_BLOCK if codec < 3 else MAX_APART), "an unknown codec or length")
+        dictionary, digits, framed = None, None, length
+        if codec in (2, 4):
             dictionary = self.block(content.take(32), {DICTIONARY | SENSITIVE if sensitive else DICTIONARY})
-        payload = content.data[content.at :]
-        if codec == 0:
-            raw = payload
-        else:
-            require(length <= len(payload) * 32768, "fewer bytes than its length needs")
-            require(zstandard.frame_content_size(payload) in (-1, length), "a frame of another length")
+        if codec >= 3:
+            framed, count = int.from_bytes(content.take(4), "little"), int.from_bytes(content.take(4), "little")
+            digits = Reader(content.take(count))
+            require(framed <= length, "a text that is longer than the raw bytes")
+        raw = content.data[content.at :]
+        if codec:
+            require(framed <= len(raw) * 32768, "fewer bytes than its length needs")
+            require(zstandard.frame_content_size(raw) in (-1, framed), "a frame of another length")
             dictionary = dictionary and zstandard.ZstdCompressionDict(dictionary)
-            raw = zstandard.ZstdDecompressor(dict_data=dictionary).decompress(payload, max_output_size=length)
+            raw = zstandard.ZstdDecompressor(dict_data=dictionary).decompress(raw, max_output_size=framed)
+        if digits:
+            require(len(raw) == framed, "a text of another length")
+            raw = with_digits(Reader(raw), digits)
         require(len(raw) == length, "another number of bytes than it states")
         return raw
 

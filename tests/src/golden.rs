@@ -1,7 +1,8 @@
-//! A repository that stands in the source tree, written by an earlier program and never again: what was stored once is read for ever.
+//! Repositories that stand in the source tree, written by earlier programs and never again: what was stored once is read for ever.
 
 use std::{collections::BTreeMap, path::PathBuf};
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use jiff::Timestamp;
 use kubestash::{
     object::KindInfo,
@@ -16,12 +17,28 @@ use crate::{tests_folder, write};
 pub const FULL: &str = "golden";
 /// Opens everything but the values of Secrets.
 pub const GENERAL: &str = "golden, general";
-/// Version of the format.
-const VERSION: &str = "v1";
 
-/// Where it lies, and what it must hold: `expected.txt` beside it.
-pub fn folder() -> PathBuf {
-    tests_folder("fixtures").join(format!("repository-{VERSION}"))
+/// One of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Golden {
+    /// Written when codecs 0 to 2 were all there were.
+    Plain,
+    /// With UUIDs, hashes and base64, that stand apart.
+    Digits,
+}
+
+impl Golden {
+    /// All that are there.
+    pub const ALL: [Self; 2] = [Self::Plain, Self::Digits];
+
+    /// Where it lies, and what it must hold: `expected.txt` beside it.
+    pub fn folder(self) -> PathBuf {
+        let name = match self {
+            Self::Plain => "repository-v1",
+            Self::Digits => "repository-v1-digits",
+        };
+        tests_folder("fixtures").join(name)
+    }
 }
 
 fn kind(group: &str, resource: &str, kind: &str, namespaced: bool) -> KindInfo {
@@ -29,7 +46,7 @@ fn kind(group: &str, resource: &str, kind: &str, namespaced: bool) -> KindInfo {
 }
 
 /// The objects of a day: one in forty changes, one comes and one goes; on the last day a kind is gone.
-fn objects(day: u32) -> Vec<(KindInfo, BTreeMap<String, Value>)> {
+fn objects(golden: Golden, day: u32) -> Vec<(KindInfo, BTreeMap<String, Value>)> {
     let meta = |namespace: Option<&str>, name: &str, version: u32| {
         let mut meta = json!({"name": name, "uid": format!("00000000-0000-4000-8000-{name:0>12.12}"), "resourceVersion": version.to_string(),
             "creationTimestamp": "2026-01-02T03:04:05Z", "labels": {"app": name},
@@ -37,7 +54,18 @@ fn objects(day: u32) -> Vec<(KindInfo, BTreeMap<String, Value>)> {
         if let Some(namespace) = namespace {
             meta["namespace"] = namespace.into();
         }
+        if golden == Golden::Digits {
+            let hash = blake3::hash(name.as_bytes()).to_hex();
+            let uid = format!("{}-{}-{}-{}-{}", &hash[..8], &hash[8..12], &hash[12..16], &hash[16..20], &hash[20..32]);
+            meta["annotations"] = json!({"checksum/config": hash.as_str()});
+            meta["ownerReferences"] = json!([{"kind": "Owner", "name": name, "uid": uid}, {"kind": "Owner", "name": "again", "uid": uid}]);
+            meta["uid"] = uid.into();
+        }
         meta
+    };
+    let password = match golden {
+        Golden::Plain => "Z29sZGVu".to_owned(),
+        Golden::Digits => STANDARD.encode("-----BEGIN GOLDEN-----\nand so on\n"),
     };
     let changed = |number: u32| if number % 40 < day { day } else { 0 };
     let awkward = ["yes", "~", "012", "1e3", "a: b", " x", "two\nlines\n", "größe", "tab\there", "null", "", "- x", "#c"];
@@ -50,8 +78,7 @@ fn objects(day: u32) -> Vec<(KindInfo, BTreeMap<String, Value>)> {
     });
     let secrets = (0..30).map(|number| {
         let name = format!("login-{number:02}");
-        let object =
-            json!({"metadata": meta(Some("vault"), &name, changed(number)), "type": "Opaque", "data": {"password": "Z29sZGVu", "empty": ""}});
+        let object = json!({"metadata": meta(Some("vault"), &name, changed(number)), "type": "Opaque", "data": {"password": password, "empty": ""}});
         (format!("vault/{name}"), object)
     });
     let deployments = (0..20).map(|number| {
@@ -127,13 +154,13 @@ pub fn from_text(text: &str) -> Vec<(String, Held)> {
 }
 
 /// Backs up the objects of a day.
-pub async fn back_up(repository: &Repository, options: BackupOptions, day: u32) -> Root {
-    let kinds = objects(day).into_iter().map(|(kind, objects)| (kind, objects.into_iter()));
+pub async fn back_up(golden: Golden, repository: &Repository, options: BackupOptions, day: u32) -> Root {
+    let kinds = objects(golden, day).into_iter().map(|(kind, objects)| (kind, objects.into_iter()));
     write::snapshot(repository, options, &format!("day-{day}"), kinds).await
 }
 
 /// Writes it: four days on two generations of data keys with layers and dictionaries.
-pub async fn write_to(store: Store) {
+pub async fn write_to(golden: Golden, store: Store) {
     let (full, general, now) = (Password::new(FULL), Password::new(GENERAL), Timestamp::now());
     let mut repository = Repository::init(store.clone(), &full, KeyCost::CHEAP, "golden", now).await.unwrap();
     repository.add_key(&general, Access::General, KeyCost::CHEAP, "general", now).await.unwrap();
@@ -144,6 +171,6 @@ pub async fn write_to(store: Store) {
             repository.rotate(&rotation, KeyCost::CHEAP, now).await.unwrap();
             repository = Repository::open(store.clone(), &full).await.unwrap();
         }
-        parent = Some(back_up(&repository, BackupOptions { parent: parent.take(), ..BackupOptions::default() }, day).await);
+        parent = Some(back_up(golden, &repository, BackupOptions { parent: parent.take(), ..BackupOptions::default() }, day).await);
     }
 }

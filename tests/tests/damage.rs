@@ -173,7 +173,7 @@ fn a_pack_that_is_cut_changed_or_gone() {
     exit 1
     Snapshots that are not named can be read. A new backup with --no-parent stores every object anew; `kubectl kubestash repair` saves what can be saved of the old ones.
     2 snapshots, 4 packs, 8 blocks
-    DAMAGED: packs/<id>/<id> has 5521 bytes instead of 11043: it was cut or changed
+    DAMAGED: packs/<id>/<id> has 5526 bytes instead of 11053: it was cut or changed
       snapshots: two
       objects, some of them: configmaps/large -n shop
     "#);
@@ -244,7 +244,7 @@ fn an_index_file_that_is_changed_or_gone_loses_nothing() {
     prepared.old_objects_read();
     insta::assert_snapshot!(prepared.shown(&["check", "--read-data"]), @r#"
     exit 1
-    Snapshots that are not named can be read. A new backup with --no-parent stores every object anew; `kubectl kubestash repair` saves what can be saved of the old ones.
+    No snapshot has lost anything by that.
     2 snapshots, 4 packs, 8 blocks, 13.2 KiB read
     DAMAGED: index/<id> is damaged: its bytes do not fit its name
     DAMAGED: an index file is missing or damaged: packs that stand in no other: 2; they can be read, and `kubectl kubestash repair index` makes an index of them
@@ -253,7 +253,7 @@ fn an_index_file_that_is_changed_or_gone_loses_nothing() {
     prepared.old_objects_read();
     insta::assert_snapshot!(prepared.shown(&["check"]), @r#"
     exit 1
-    Snapshots that are not named can be read. A new backup with --no-parent stores every object anew; `kubectl kubestash repair` saves what can be saved of the old ones.
+    No snapshot has lost anything by that.
     2 snapshots, 4 packs, 8 blocks
     DAMAGED: an index file is missing or damaged: packs that stand in no other: 2; they can be read, and `kubectl kubestash repair index` makes an index of them
     "#);
@@ -303,9 +303,9 @@ fn a_key_file_that_is_changed() {
     // Another password still opens all, and can take the damage away.
     insta::assert_snapshot!(prepared.shown(&["check", "--password-file", "second"]), @r#"
     exit 1
-    Snapshots that are not named can be read. A new backup with --no-parent stores every object anew; `kubectl kubestash repair` saves what can be saved of the old ones.
+    No snapshot has lost anything by that.
     2 snapshots, 4 packs, 8 blocks
-    DAMAGED: keys/<id> is damaged: its content was changed or damaged (authentication failed)
+    DAMAGED: keys/<id> is damaged: its content was changed or damaged (authentication failed); put the file back from a copy of the storage, or remove it with `kubectl kubestash key remove <id>`
     "#);
     let id = key.file_name().unwrap().to_str().unwrap();
     prepared.user.ok(&["key", "remove", id, "--password-file", "second"]);

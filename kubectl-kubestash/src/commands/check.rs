@@ -91,6 +91,9 @@ pub async fn run(args: &CheckArgs, context: &CliContext) -> anyhow::Result<u8> {
     if report.errors.is_empty() {
         return Ok(exit::OK);
     }
-    context.note("Snapshots that are not named can be read. A new backup with --no-parent stores every object anew; `kubectl kubestash repair` saves what can be saved of the old ones.");
+    context.note(match report.errors.iter().all(|error| error.harmless) {
+        true => "No snapshot has lost anything by that.",
+        false => "Snapshots that are not named can be read. A new backup with --no-parent stores every object anew; `kubectl kubestash repair` saves what can be saved of the old ones.",
+    });
     Ok(exit::ERROR)
 }

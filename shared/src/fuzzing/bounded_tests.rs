@@ -99,6 +99,18 @@ fn bombs() -> Vec<(&'static str, String, Vec<u8>)> {
             bombs.push(("content", format!("{raw} zeros in {}", bytes.len()), bytes));
         }
     }
+    // A text of escapes that repeat one hash again and again, and one in base64.
+    for (what, text) in [
+        ("hashes", [b"\x01\x01".to_vec(), b"\x01\x03".repeat(131_071)].concat()),
+        ("base64", [&b"\x01\x02\x80\x80\x80\x03"[..], &[0; 6 << 20]].concat()),
+    ] {
+        let frame = zstd::bulk::compress(&text, 19).unwrap();
+        let lengths = [8 << 20, text.len() as u32, 32].map(u32::to_le_bytes);
+        let bytes = [&[3][..], lengths.as_flattened(), &[9; 32], &frame].concat();
+        if bytes.len() <= 1024 {
+            bombs.push(("content", format!("{what} in {}", bytes.len()), bytes));
+        }
+    }
     // Counts that are not there.
     for (name, head) in [("pack", &[][..]), ("index", &[1]), ("table", &[1]), ("segment", &[1]), ("catalog", &[255, 0, 1])] {
         for count in [&[0xFF, 0xFF, 0x3F][..], &[0x80, 0x20], &[0xFF; 9], &[0xFF, 0xFF, 0xFF, 0xFF, 0x0F]] {

@@ -64,6 +64,18 @@ pub struct CheckError {
     pub snapshots: Vec<String>,
     /// Objects that it hits, a few of them.
     pub objects: Vec<String>,
+    /// Whether no snapshot loses anything by it: what an index said stands in the packs as well, and a pack may hold what nobody needs.
+    pub harmless: bool,
+}
+
+impl CheckError {
+    fn new(error: String) -> Self {
+        Self { error, snapshots: Vec::new(), objects: Vec::new(), harmless: false }
+    }
+
+    fn harmless(error: String) -> Self {
+        Self { harmless: true, ..Self::new(error) }
+    }
 }
 
 /// What a check looked at and found.
@@ -100,9 +112,9 @@ impl Repository {
 
     async fn check_store(&self, depth: CheckDepth, progress: &mut (dyn FnMut(usize, usize) + Send)) -> Result<CheckReport, RepositoryError> {
         let mut report = CheckReport::default();
-        let plain = |error: &RepositoryError| CheckError { error: error.to_string(), snapshots: Vec::new(), objects: Vec::new() };
         let blocks = &self.inner.blocks;
-        report.errors.extend(blocks.refresh().await?.iter().map(plain));
+        // What is lost with it is found missing below.
+        report.errors.extend(blocks.refresh().await?.iter().map(|error| CheckError::harmless(error.to_string())));
         blocks.recover().await?;
         let trashed = trash::listed(&self.inner.store).await?;
         // What a backup took over while a prune gave it up is found in the packs themselves, until the next prune makes an index of it.
@@ -110,8 +122,13 @@ impl Repository {
         let mut needed = BTreeSet::new();
         let listed = self.snapshots().await?;
         report.snapshots = listed.roots.len();
-        report.errors.extend(listed.damaged.iter().map(|(_, error)| plain(error)));
-        report.errors.extend(self.keys().await?.damaged.iter().map(|(_, error)| plain(error)));
+        report.errors.extend(listed.damaged.iter().map(|(_, error)| CheckError::new(error.to_string())));
+        let keys = self.keys().await?.damaged;
+        report.errors.extend(keys.iter().map(|(id, error)| {
+            CheckError::harmless(format!(
+                "{error}; put the file back from a copy of the storage, or remove it with `kubectl kubestash key remove {id}`"
+            ))
+        }));
 
         let mut bad = self.damaged_blocks(depth, &trashed, &mut report, progress).await?;
         // Which snapshots and objects each damage hits.
@@ -186,6 +203,7 @@ impl Repository {
             error,
             snapshots: snapshots.into_iter().collect(),
             objects: objects.into_iter().collect(),
+            harmless: false,
         }));
         report.unreferenced_packs -= needed.len().min(report.unreferenced_packs);
         if !needed.is_empty() {
@@ -193,7 +211,7 @@ impl Repository {
                 "an index file is missing or damaged: packs that stand in no other: {}; they can be read, and `kubectl kubestash repair index` makes an index of them",
                 needed.len()
             );
-            report.errors.push(CheckError { error, snapshots: Vec::new(), objects: Vec::new() });
+            report.errors.push(CheckError::harmless(error));
         }
         Ok(report)
     }
@@ -291,7 +309,7 @@ impl Repository {
                 }
             }
             if !hit {
-                report.errors.push(CheckError { error: format!("{damage}; no block is lost by it"), snapshots: Vec::new(), objects: Vec::new() });
+                report.errors.push(CheckError::harmless(format!("{damage}; no block is lost by it")));
             }
         }
         let index = self.inner.blocks.index();

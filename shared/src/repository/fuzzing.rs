@@ -60,8 +60,11 @@ pub(crate) fn index(bytes: &[u8]) {
     }
 }
 
-/// What is sealed, with and without a dictionary.
+/// What is sealed, with and without a dictionary; and parts of objects, sealed and opened.
 pub(crate) fn content(bytes: &[u8]) {
+    if let Ok(mut compressor) = codec::Compressor::new() {
+        assert_eq!(codec::decode(&compressor.encode_objects(bytes, None), None).unwrap(), bytes);
+    }
     let _ = codec::dictionary(bytes);
     for dictionary in [None, Some(DICTIONARY)] {
         if let Ok(raw) = codec::decode(bytes, dictionary) {
@@ -209,6 +212,8 @@ pub(crate) mod seeds {
         let segment = rows::encode(&rows_of(&["n/a", "n/b", "n/c"]));
         let mut compressor = codec::Compressor::new().unwrap();
         let text = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: a\n".repeat(4);
+        let uuid = "5f0c81d2-07ab-4cde-8f00-112233445566";
+        let with_digits = format!("uid: {uuid}\nuid: {uuid}\nimage: sha256:{}\ndata: dGhlIHRleHQgb2YgYSBTZWNyZXQuCg==\n", "0f".repeat(32));
         match name {
             "config" => {
                 let config = super::super::Config {
@@ -232,7 +237,10 @@ pub(crate) mod seeds {
             "content" => vec![
                 codec::encode_raw(b"raw"),
                 compressor.encode(text.as_bytes()),
-                compressor.encode_with(text.as_bytes(), BlockId([5; 32]), super::DICTIONARY),
+                compressor.encode_objects(text.as_bytes(), Some((BlockId([5; 32]), super::DICTIONARY))),
+                compressor.encode_objects(with_digits.as_bytes(), None),
+                compressor.encode_objects(with_digits.as_bytes(), Some((BlockId([5; 32]), super::DICTIONARY))),
+                with_digits.clone().into_bytes(),
             ],
             "table" => vec![table_of(4, true), table_of(1, false)],
             "segment" => vec![segment, rows::encode(&rows_of(&["n/a"]))],

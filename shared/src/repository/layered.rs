@@ -163,6 +163,6 @@ fn store_with_dictionary(layer: &Layer<'_>, raw: &[u8], samples: &BTreeMap<&Stri
     let samples: Vec<&[u8]> = samples.values().map(|sample| &sample[..]).collect();
     let dictionary = zstd::dict::from_samples(&samples, MAX_DICTIONARY / 64).map_err(failed)?;
     let id = layer.store_plain(Class::general(Content::Dictionary), &dictionary)?;
-    let encoded = content::Compressor::new().map_err(failed)?.encode_with(raw, id, &dictionary);
+    let encoded = content::Compressor::new().map_err(failed)?.encode_objects(raw, Some((id, &dictionary)));
     layer.store(Class::general(Content::Manifest), raw, &encoded)
 }

@@ -207,9 +207,9 @@ impl Shared {
             Some(compressor) => compressor,
             None => content::Compressor::new().map_err(|error| RepositoryError::Machine(format!("no compressor: {error}")))?,
         };
-        let encoded = match dictionary {
-            Some(Dictionary { id, raw: dictionary }) => compressor.encode_with(raw, *id, dictionary),
-            None => compressor.encode(raw),
+        let encoded = match class.content.is_of_objects() {
+            true => compressor.encode_objects(raw, dictionary.map(|dictionary| (dictionary.id, &dictionary.raw[..]))),
+            false => compressor.encode(raw),
         };
         lock(&self.compressors).push(compressor);
         let sealed = ring.seal(class.sensitive, &encoded, &block_binding(id, class))?;

@@ -261,8 +261,11 @@ impl Blocks {
             }
             None => None,
         };
-        let of_catalog = matches!(class.content, Content::Segment | Content::Top);
-        let raw = if of_catalog { structure::decode(&encoded) } else { content::decode(&encoded, dictionary.as_deref()) };
+        let raw = match class.content {
+            Content::Segment | Content::Top => structure::decode(&encoded),
+            Content::Dictionary if content::is_of_objects(&encoded) => Err(FormatError::Invalid("a dictionary with a codec of objects")),
+            _ => content::decode(&encoded, dictionary.as_deref()),
+        };
         let raw = raw.map_err(damaged)?;
         self.decoded.fetch_add(1, Ordering::Relaxed);
         Ok((raw.into(), needs))

@@ -13,6 +13,11 @@ impl<'a> Reader<'a> {
         Self { rest: bytes }
     }
 
+    /// What was not read yet.
+    pub(crate) const fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
     pub(crate) fn take(&mut self, count: usize) -> Result<&'a [u8], FormatError> {
         let (head, rest) = self.rest.split_at_checked(count).ok_or(FormatError::Truncated)?;
         self.rest = rest;

@@ -2,6 +2,7 @@
 
 pub(crate) mod bytes;
 pub(crate) mod content;
+pub(crate) mod digits;
 pub(crate) mod pack;
 pub(crate) mod segment;
 pub(crate) mod structure;

@@ -17,6 +17,9 @@ pub(crate) fn decode(encoded: &[u8]) -> Result<Vec<u8>, FormatError> {
     if raw > encoded.len().saturating_mul(MAX_RATIO) {
         return Err(FormatError::Invalid("a table, index or root that shrank more than any can"));
     }
+    if content::is_of_objects(encoded) {
+        return Err(FormatError::Invalid("a codec that only blocks of objects have"));
+    }
     content::decode(encoded, None)
 }
 
@@ -34,5 +37,7 @@ mod tests {
         let zeros = compressor.encode(&vec![0; 4 << 20]);
         assert!(zeros.len() < 1024 && decode(&zeros).is_err());
         assert!(matches!(decode(&[]), Err(FormatError::Truncated)));
+        let digits = compressor.encode_objects("5f0c81d2-07ab-4cde-8f00-112233445566\n".repeat(9).as_bytes(), None);
+        assert_eq!(decode(&digits), Err(FormatError::Invalid("a codec that only blocks of objects have")));
     }
 }
