@@ -11,7 +11,7 @@ use kubestash::{
 };
 use serde_json::{Value, json};
 
-use crate::{tests_folder, write};
+use crate::{digits, tests_folder, write};
 
 /// Opens everything, from the beginning on.
 pub const FULL: &str = "golden";
@@ -55,9 +55,8 @@ fn objects(golden: Golden, day: u32) -> Vec<(KindInfo, BTreeMap<String, Value>)>
             meta["namespace"] = namespace.into();
         }
         if golden == Golden::Digits {
-            let hash = blake3::hash(name.as_bytes()).to_hex();
-            let uid = format!("{}-{}-{}-{}-{}", &hash[..8], &hash[8..12], &hash[12..16], &hash[16..20], &hash[20..32]);
-            meta["annotations"] = json!({"checksum/config": hash.as_str()});
+            let uid = digits::uuid(name);
+            meta["annotations"] = json!({"checksum/config": digits::hash(name)});
             meta["ownerReferences"] = json!([{"kind": "Owner", "name": name, "uid": uid}, {"kind": "Owner", "name": "again", "uid": uid}]);
             meta["uid"] = uid.into();
         }

@@ -11,6 +11,7 @@ pub mod copies;
 pub mod corpus;
 pub mod damage;
 pub mod differences;
+pub mod digits;
 pub mod fault_proxy;
 pub mod gcs;
 pub mod golden;

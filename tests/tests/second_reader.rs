@@ -7,13 +7,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use jiff::Timestamp;
 use kubestash::{
     object::KindInfo,
     repository::{Access, BackupOptions, KeyCost, Password, Repository, Root, Snapshot},
     store::Store,
 };
-use kubestash_tests::{second_reader, write};
+use kubestash_tests::{digits, second_reader, write};
 use serde_json::{Value, json};
 
 /// Objects by kind and `namespace/name`.
@@ -50,8 +51,8 @@ fn noise(seed: u64, length: usize) -> String {
 }
 
 fn metadata(namespace: Option<&str>, name: &str, version: u32) -> Value {
-    let mut metadata = json!({"name": name, "uid": format!("uid-{name}"), "resourceVersion": version.to_string(), "creationTimestamp": "2026-01-01T00:00:00Z",
-        "labels": {"app.kubernetes.io/name": name, "yes": "no"}, "annotations": {"note": "two\nlines\n", "long": "word ".repeat(40)},
+    let mut metadata = json!({"name": name, "uid": digits::uuid(name), "resourceVersion": version.to_string(), "creationTimestamp": "2026-01-01T00:00:00Z",
+        "labels": {"app.kubernetes.io/name": name, "yes": "no"}, "annotations": {"note": "two\nlines\n", "checksum/config": digits::hash(name), "owner": digits::uuid(name), "again": digits::uuid(name), "long": "word ".repeat(40)},
         "managedFields": [{"manager": "kubectl", "operation": "Apply", "fieldsV1": {"f:spec": {"f:x": {}}}}]});
     if let Some(namespace) = namespace {
         metadata["namespace"] = namespace.into();
@@ -80,7 +81,7 @@ fn objects(generation: u32) -> Objects {
         put(
             "secrets",
             format!("shop/{name}"),
-            json!({"metadata": metadata(Some("shop"), &name, n), "type": "Opaque", "data": {"password": noise(u64::from(n + 9 * changed(n)), 40)}}),
+            json!({"metadata": metadata(Some("shop"), &name, n), "type": "Opaque", "data": {"password": noise(u64::from(n + 9 * changed(n)), 40), "text": STANDARD.encode(format!("user number {n}\nof a database\n"))}}),
         );
     }
     for n in 0..300 {
