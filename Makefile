@@ -2,10 +2,10 @@
 SHELL := /usr/bin/env bash
 CARGO ?= cargo
 
-.PHONY: help setup build generate test fuzz torture demo bench cluster cluster-down dist image lint deny clean
+.PHONY: help setup build generate test fuzz torture release-check demo bench cluster cluster-down dist image lint deny clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## Install what tests and demo need (Debian packages as root, servers for S3 and Azure, a Kubernetes built from Go modules)
 	tests/setup
@@ -21,7 +21,7 @@ test: setup ## Run every test: real clusters, real stores, real mounts; `cargo t
 	KUBESTASH_TEST_CHAOS=1 $(CARGO) test -p kubestash --lib repository
 
 FUZZ_SECONDS ?= 60
-fuzz: ## Fuzz every decoder, FUZZ_SECONDS=60 for each; what is found lies in fuzz/artifacts
+fuzz: ## Fuzz every decoder, FUZZ_SECONDS=60 for each, one on each processor; what is found lies in fuzz/artifacts
 	tests/setup fuzz
 	tests/fuzz $(FUZZ_SECONDS)
 
@@ -33,6 +33,11 @@ torture: ## An hour of machines that back up, prune, read and are killed; then r
 	STRESS_SECONDS=$$(( $(TORTURE_SECONDS) / 6 )) STRESS_SEED=$(TORTURE_SEED) $(CARGO) test -p kubestash-tests --features real --test mount_stress -- --nocapture
 	KUBESTASH_TORTURE_SEED=$(TORTURE_SEED) KUBESTASH_TORTURE_SEEDS=$$(( $(TORTURE_SECONDS) / 5 )) $(CARGO) test -p kubestash --lib -- model fuzzing --nocapture
 	for round in 1 2 3 4 5; do KUBESTASH_TEST_CHAOS=$$(( $(TORTURE_SEED) + round )) $(CARGO) test -p kubestash --lib repository || exit 1; done
+
+release-check: ## What must hold before a release: lints, licences, all tests, an hour of torture, an hour of fuzzing for each decoder
+	.ci/run
+	$(MAKE) torture
+	$(MAKE) fuzz FUZZ_SECONDS=3600
 
 demo: ## A real cluster is backed up, mounted, searched, broken and restored, before your eyes
 	tests/demo
