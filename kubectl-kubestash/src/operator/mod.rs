@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! watch ─▶ observe (every read) ─▶ decide (pure) ─▶ apply (every write) ─▶ status ─▶ watch …
+//!                                       ▲────────── what a step learned
 //! ```
 //! Each reconciler works from the state that it finds, never from what changed: after a restart, or beside a second operator for a moment, it
 //! does the same. What a step has done is remembered by a condition; objects that a step makes have names that come from what they are for.
@@ -24,6 +25,7 @@ mod restore_session;
 mod server;
 mod session;
 mod snapshot;
+mod steps;
 mod storage;
 mod watch;
 mod webhook;

@@ -200,6 +200,8 @@ pub enum Done {
     On,
     /// The operator leaves the object for now: it was changed meanwhile, or something does not answer.
     Off,
+    /// What was learned stands in what was seen: it is decided anew.
+    Learned,
 }
 
 /// A cluster, a storage, and a reconciler that works on one object of it.
@@ -209,12 +211,12 @@ pub trait World: Clone {
 
     /// Something that others do.
     fn happen(&mut self, random: &mut Random);
-    /// What the operator sees, and what it may do by looking; `cached` is what its watch has shown.
+    /// What the operator sees; `cached` is what its watch has shown.
     fn observe(&mut self, cached: &Self, random: &mut Random) -> Option<Self::Seen>;
     /// The real decision.
     fn decide(&self, seen: &Self::Seen) -> Vec<Self::Step>;
     /// What a step writes.
-    fn apply(&mut self, seen: &Self::Seen, step: &Self::Step, random: &mut Random) -> Done;
+    fn apply(&mut self, seen: &mut Self::Seen, step: &Self::Step, random: &mut Random) -> Done;
     /// The operator begins anew and remembers nothing.
     fn restart(&mut self) {}
     /// Nothing disturbs any more: time passes, Jobs end well, stores answer.
@@ -230,20 +232,23 @@ const TROUBLE: u64 = 8;
 
 /// The operator looks once, and writes what it finds to be done.
 fn look<W: World>(world: &mut W, cached: &W, random: &mut Random) {
-    let Some(seen) = world.observe(cached, random) else { return };
-    for step in world.decide(&seen) {
+    let Some(mut seen) = world.observe(cached, random) else { return };
+    let mut steps = world.decide(&seen).into_iter();
+    while let Some(step) = steps.next() {
         if random.trouble(TROUBLE) {
             world.happen(random);
         }
         if random.trouble(TROUBLE) {
             return world.restart();
         }
-        let done = world.apply(&seen, &step, random);
+        let done = world.apply(&mut seen, &step, random);
         if random.trouble(TROUBLE) {
             return world.restart();
         }
-        if done == Done::Off {
-            return;
+        match done {
+            Done::On => {}
+            Done::Off => return,
+            Done::Learned => steps = world.decide(&seen).into_iter(),
         }
     }
 }

@@ -198,7 +198,7 @@ impl model::World for World {
         vec![decide(seen, self.now)]
     }
 
-    fn apply(&mut self, seen: &Seen, step: &Step, random: &mut Random) -> Done {
+    fn apply(&mut self, seen: &mut Seen, step: &Step, random: &mut Random) -> Done {
         let (uid, dies) = (self.uid(), random.trouble(10));
         match step {
             Step::Nothing | Step::Wait(_) => {}

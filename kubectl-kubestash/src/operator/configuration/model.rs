@@ -218,7 +218,7 @@ impl model::World for World {
         steps
     }
 
-    fn apply(&mut self, seen: &Seen, step: &Step, random: &mut Random) -> Done {
+    fn apply(&mut self, seen: &mut Seen, step: &Step, random: &mut Random) -> Done {
         let (own, now) = (&seen.configuration, self.now);
         let uid = own.uid().unwrap();
         let new = |plan: &Plan| status(seen, plan, &Outcomes { scheduled: self.scheduled.clone() }, now);

@@ -50,10 +50,24 @@ pub enum Place {
     NoStorage(String),
     /// A Job does it, which writes the condition itself; or the repository is being deleted.
     Volume,
+    /// The operator has to look whether it is there.
+    Unknown,
     /// The operator has written it.
     Registered,
     /// The operator could not.
     Failed(String),
+}
+
+impl Place {
+    /// What is to be seen of it without a look into the storage; `registered` tells whether the operator has just had one.
+    pub fn of(repository: &Repository, storage: Option<&BackupStorage>, registered: bool) -> Self {
+        match agent(repository, storage) {
+            Agent::Nobody(why) => Self::NoStorage(why),
+            Agent::Job => Self::Volume,
+            Agent::Operator if registered => Self::Registered,
+            Agent::Operator => Self::Unknown,
+        }
+    }
 }
 
 /// All that is known.
@@ -70,6 +84,8 @@ pub struct Seen {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Step {
     AddFinalizer,
+    /// Looks whether it has its place in the storage, and gives it one.
+    Register,
     Status(Box<RepositoryStatus>),
     /// These Snapshots stand in the status now.
     ListUpdated(Vec<String>),
@@ -116,6 +132,9 @@ fn maintain(seen: &Seen, now: Timestamp) -> Vec<Step> {
     if !finalizer::is_there(&seen.repository) {
         // What follows is for what it is then.
         return vec![Step::AddFinalizer, Step::Wait];
+    }
+    if seen.place == Place::Unknown {
+        return vec![Step::Register];
     }
     let mut steps = Vec::new();
     let old = seen.repository.status.clone().unwrap_or_default();
@@ -301,8 +320,13 @@ mod tests {
     }
 
     #[test]
+    fn it_is_registered_before_anything_is_told() {
+        assert_eq!(decide(&seen(Place::Unknown, Vec::new(), json!({})), Timestamp::UNIX_EPOCH), [Step::Register]);
+    }
+
+    #[test]
     fn the_finalizer_comes_first() {
-        let mut seen = seen(Place::Registered, Vec::new(), json!({}));
+        let mut seen = seen(Place::Unknown, Vec::new(), json!({}));
         seen.repository.metadata.finalizers = None;
         assert_eq!(decide(&seen, Timestamp::UNIX_EPOCH), [Step::AddFinalizer, Step::Wait]);
     }

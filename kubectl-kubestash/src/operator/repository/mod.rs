@@ -14,7 +14,7 @@ use kubestash::{
     deploy::rbac::STORAGE_JOB,
 };
 
-use self::decide::{Agent, Place, Seen, Step, agent, decide};
+use self::decide::{Place, Seen, Step, decide};
 use super::{
     Error,
     context::Context,
@@ -22,6 +22,7 @@ use super::{
     job_state::{self, JobState},
     outcome::LISTED,
     own_job::{self, OwnWork, start},
+    steps::Then,
 };
 use crate::resources::{
     access,
@@ -52,22 +53,28 @@ async fn observe(repository: &Repository, context: &Context) -> Result<Option<Se
     let Some(repository) = as_it_is(&namespaced::<Repository>(&context.client, &namespace), repository).await? else { return Ok(None) };
     let own = ListParams::default().labels(&format!("{}={}", labels::REPO_NAME, repository.name_any()));
     let snapshots = namespaced::<Snapshot>(&context.client, &namespace).list(&own).await?.items;
-    let place = match (agent(&repository, storage.as_ref()), &storage) {
-        (Agent::Nobody(why), _) => Place::NoStorage(why),
-        (Agent::Operator, Some(storage)) => match register(&repository, storage, context).await {
-            Ok(()) => Place::Registered,
-            Err(error) => Place::Failed(explained(&error)),
-        },
-        (Agent::Job | Agent::Operator, _) => Place::Volume,
-    };
+    let place = Place::of(&repository, storage.as_ref(), context.was_registered(&repository));
     Ok(Some(Seen { repository, place, init, cleanup, snapshots, storage }))
 }
 
-/// What a bucket holds of the repository is looked at when the repository is new or changed, and every ten minutes; not with each of its Snapshots.
-async fn register(repository: &Repository, storage: &BackupStorage, context: &Context) -> anyhow::Result<()> {
-    if context.was_registered(repository) {
-        return Ok(());
-    }
+/// Looks whether the repository has its place in a bucket, and gives it one: when it is new or changed, and every ten minutes; not with each of its
+/// Snapshots.
+async fn register(seen: &Seen, context: &Context) -> Result<Place, Error> {
+    let Some(storage) = &seen.storage else { return Ok(Place::of(&seen.repository, None, false)) };
+    // What was erased must not come back, and the storage may be going by now.
+    let storage = as_it_is(&namespaced(&context.client, &storage.namespace().unwrap_or_default()), storage).await?;
+    let place = Place::of(&seen.repository, storage.as_ref(), false);
+    let (Place::Unknown, Some(storage)) = (&place, storage) else { return Ok(place) };
+    Ok(match enter(&seen.repository, &storage, context).await {
+        Ok(()) => {
+            context.note_registered(&seen.repository);
+            Place::Registered
+        }
+        Err(error) => Place::Failed(explained(&error)),
+    })
+}
+
+async fn enter(repository: &Repository, storage: &BackupStorage, context: &Context) -> anyhow::Result<()> {
     let (entry, yaml) = registration(repository)?;
     let store = open(&context.client, storage).await?;
     let _one_at_a_time = context.storage_writes.lock().await;
@@ -76,7 +83,6 @@ async fn register(repository: &Repository, storage: &BackupStorage, context: &Co
     if !same {
         backend::register(&store, &entry, yaml, context.now()).await?;
     }
-    context.note_registered(repository);
     Ok(())
 }
 
@@ -88,23 +94,30 @@ pub async fn reconcile(repository: Arc<Repository>, context: Arc<Context>) -> Re
     if repository.spec.paused.unwrap_or(false) && repository.metadata.deletion_timestamp.is_none() {
         return Ok(Action::await_change());
     }
-    let Some(seen) = observe(&repository, &context).await? else { return Ok(Action::await_change()) };
+    let Some(mut seen) = observe(&repository, &context).await? else { return Ok(Action::await_change()) };
     let mut again = AGAIN;
-    for step in decide(&seen, context.now()) {
-        if let Some(wait) = apply(&seen, &step, &context).await? {
-            again = again.min(wait);
+    let mut steps = decide(&seen, context.now()).into_iter();
+    while let Some(step) = steps.next() {
+        match apply(&mut seen, &step, &context).await? {
+            Then::Next => {}
+            Then::Again(wait) => again = again.min(wait),
+            Then::Decide => steps = decide(&seen, context.now()).into_iter(),
         }
     }
     Ok(Action::requeue(again))
 }
 
-async fn apply(seen: &Seen, step: &Step, context: &Context) -> Result<Option<Duration>, Error> {
+async fn apply(seen: &mut Seen, step: &Step, context: &Context) -> Result<Then, Error> {
     let repository = &seen.repository;
     let namespace = repository.namespace().unwrap_or_default();
     let api = namespaced::<Repository>(&context.client, &namespace);
     let place = seen.storage.as_ref().and_then(|storage| storage.namespace()).unwrap_or_default();
     match step {
         Step::AddFinalizer => finalizer::add(&api, repository).await?,
+        Step::Register => {
+            seen.place = register(seen, context).await?;
+            return Ok(Then::Decide);
+        }
         Step::Status(status) => {
             replace_status(&api, repository, |repository| repository.status = Some((**status).clone())).await?;
             let before = repository.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
@@ -160,7 +173,7 @@ async fn apply(seen: &Seen, step: &Step, context: &Context) -> Result<Option<Dur
             }
             finalizer::remove(&api, &repository.name_any()).await?;
         }
-        Step::Wait => return Ok(Some(SOON)),
+        Step::Wait => return Ok(Then::Again(SOON)),
     }
-    Ok(None)
+    Ok(Then::Next)
 }

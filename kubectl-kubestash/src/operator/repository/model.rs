@@ -13,7 +13,7 @@ use kubestash::api::{
 };
 use serde_json::json;
 
-use super::decide::{Agent, Place, Seen, Step, agent, decide};
+use super::decide::{Place, Seen, Step, decide};
 use crate::{
     operator::{
         job_state::JobState,
@@ -207,21 +207,9 @@ impl model::World for World {
         }
         let repository = self.repository()?.clone();
         let snapshots = self.snapshots.iter().cloned().collect();
-        // Between the look at the storage and the write is less time than a step of this model.
         let storage = storage.and_then(|storage| self.storages.get("s").filter(|found| found.uid() == storage.uid()).cloned());
-        let place = match agent(&repository, storage.as_ref()) {
-            Agent::Nobody(why) => Place::NoStorage(why),
-            Agent::Job => Place::Volume,
-            Agent::Operator if !self.answers => Place::Failed("it does not answer".to_owned()),
-            Agent::Operator => {
-                let own = (repository.uid().unwrap(), repository.metadata.generation.unwrap());
-                if self.remembers.as_ref() != Some(&own) {
-                    self.write(&repository);
-                    self.remembers = Some(own);
-                }
-                Place::Registered
-            }
-        };
+        let own = (repository.uid().unwrap(), repository.metadata.generation.unwrap());
+        let place = Place::of(&repository, storage.as_ref(), self.remembers.as_ref() == Some(&own));
         Some(Seen { repository, place, init, cleanup, snapshots, storage })
     }
 
@@ -229,12 +217,26 @@ impl model::World for World {
         decide(seen, self.now)
     }
 
-    fn apply(&mut self, seen: &Seen, step: &Step, _: &mut Random) -> Done {
+    fn apply(&mut self, seen: &mut Seen, step: &Step, _: &mut Random) -> Done {
         let uid = seen.repository.uid().unwrap();
         let name = |what: &str| own_job::name(what, &seen.repository);
         let wipes = seen.repository.spec.deletion_policy == Some(DeletionPolicy::WipeOut);
         match step {
             Step::AddFinalizer => unreachable!("every Repository of this model has it"),
+            Step::Register => {
+                // Between this look and the write is less time than a step of this model.
+                let uid_of_storage = seen.storage.as_ref().and_then(|storage| storage.uid());
+                let storage = self.storages.get("s").filter(|found| found.uid() == uid_of_storage);
+                seen.place = Place::of(&seen.repository, storage, false);
+                if seen.place == Place::Unknown && self.answers {
+                    self.write(&seen.repository);
+                    self.remembers = Some((uid, seen.repository.metadata.generation.unwrap()));
+                    seen.place = Place::Registered;
+                } else if seen.place == Place::Unknown {
+                    seen.place = Place::Failed("it does not answer".to_owned());
+                }
+                return Done::Learned;
+            }
             Step::Status(status) => {
                 if !self.repositories.replace(&seen.repository, |repository| repository.status = Some((**status).clone())) {
                     return Done::Off;

@@ -193,7 +193,7 @@ impl model::World for World {
         vec![decide(seen, self.now)]
     }
 
-    fn apply(&mut self, seen: &Seen, step: &Step, random: &mut Random) -> Done {
+    fn apply(&mut self, seen: &mut Seen, step: &Step, random: &mut Random) -> Done {
         let uid = seen.session.uid().unwrap();
         if self.uid().as_ref() != Some(&uid) {
             return Done::Off;

@@ -129,7 +129,7 @@ impl model::World for World {
         decide(seen)
     }
 
-    fn apply(&mut self, seen: &Seen, step: &Step, _: &mut Random) -> Done {
+    fn apply(&mut self, seen: &mut Seen, step: &Step, _: &mut Random) -> Done {
         let job = own_job::name("cleanup", &seen.snapshot);
         let wipes = seen.snapshot.spec.deletion_policy == Some(DeletionPolicy::WipeOut);
         match step {

@@ -2,9 +2,12 @@
 
 use jiff::Timestamp;
 use kube::ResourceExt as _;
-use kubestash::api::{
-    BackupStorage, BackupStorageStatus, DeletionPolicy, Repository, StorageRepository, conditions, format_size, parse_size, remove_condition,
-    set_condition,
+use kubestash::{
+    api::{
+        BackupStorage, BackupStorageStatus, DeletionPolicy, Repository, StorageRepository, conditions, format_size, parse_size, remove_condition,
+        set_condition,
+    },
+    store::Store,
 };
 
 use crate::operator::{finalizer, job_state::JobState, outcome::SECRET};
@@ -25,6 +28,8 @@ pub enum SecretState {
 /// What was seen of the backend.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Backend {
+    /// The operator can open it, and has to look at it.
+    Opened,
     /// The operator has read or written `metadata.yaml`, and looked at what lies there.
     Reached(Vec<StorageRepository>),
     /// That failed.
@@ -40,6 +45,8 @@ pub struct Seen {
     pub storage: BackupStorage,
     pub secret: SecretState,
     pub backend: Backend,
+    /// What [`Backend::Opened`] has opened.
+    pub store: Option<Store>,
     pub repositories: Vec<Repository>,
     pub cleanup: JobState,
 }
@@ -48,6 +55,8 @@ pub struct Seen {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Step {
     AddFinalizer,
+    /// Makes `metadata.yaml`, where there is none, and brings what it lists into the cluster.
+    Initialise,
     Status(Box<BackupStorageStatus>),
     StartInit,
     StartCleanup,
@@ -93,6 +102,9 @@ fn maintain(seen: &Seen, now: Timestamp) -> Vec<Step> {
         // What follows is for what it is then.
         return vec![Step::AddFinalizer, Step::Wait];
     }
+    if seen.backend == Backend::Opened {
+        return vec![Step::Initialise];
+    }
     let mut steps = Vec::new();
     let old = seen.storage.status.clone().unwrap_or_default();
     let mut status = old.clone();
@@ -136,7 +148,7 @@ fn maintain(seen: &Seen, now: Timestamp) -> Vec<Step> {
             let known = old.repositories.clone();
             status.repositories = merge(&known, &seen.repositories);
         }
-        Backend::NotAsked => {}
+        Backend::Opened | Backend::NotAsked => {}
     }
     let sizes = status.repositories.iter().filter_map(|repository| repository.size.as_deref().and_then(parse_size));
     status.total_size = Some(format_size(sizes.fold(0, u64::saturating_add)));
@@ -191,7 +203,7 @@ mod tests {
             "metadata": {"name": "s", "namespace": "demo", "finalizers": ["kubestash.com/cleanup"]}, "spec": spec,
         }))
         .unwrap();
-        Seen { storage, secret: SecretState::Found, backend, repositories: Vec::new(), cleanup: JobState::Absent }
+        Seen { storage, secret: SecretState::Found, backend, store: None, repositories: Vec::new(), cleanup: JobState::Absent }
     }
 
     fn status(steps: &[Step]) -> BackupStorageStatus {
@@ -210,8 +222,13 @@ mod tests {
     }
 
     #[test]
+    fn a_bucket_is_initialised_before_anything_is_told() {
+        assert_eq!(decide(&seen(json!({}), Backend::Opened), Timestamp::UNIX_EPOCH), [Step::Initialise]);
+    }
+
+    #[test]
     fn the_finalizer_comes_first() {
-        let mut seen = seen(json!({}), Backend::Reached(Vec::new()));
+        let mut seen = seen(json!({}), Backend::Opened);
         seen.storage.metadata.finalizers = None;
         assert_eq!(decide(&seen, Timestamp::UNIX_EPOCH), [Step::AddFinalizer, Step::Wait]);
     }

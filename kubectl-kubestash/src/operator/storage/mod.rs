@@ -18,6 +18,7 @@ use kubestash::{
     api::{BackupStorage, DeletionPolicy, Repository, Snapshot, labels},
     backend,
     deploy::rbac::STORAGE_JOB,
+    store::Store,
 };
 use serde_json::json;
 
@@ -28,6 +29,7 @@ use super::{
     finalizer,
     job_state::{self, JobState},
     own_job::{OwnWork, start},
+    steps::Then,
 };
 use crate::resources::{
     access,
@@ -51,8 +53,7 @@ fn cleanup_job(storage: &BackupStorage) -> String {
     kubestash::api::join_name("cleanup", &storage.name_any(), "")
 }
 
-/// Everything that is known of a storage; nothing when it is gone. A look at a bucket makes what is missing in it, which changes nothing when it
-/// is done again.
+/// Everything that is known of a storage; nothing when it is gone.
 async fn observe(storage: &BackupStorage, context: &Context) -> Result<Option<Seen>, Error> {
     let namespace = storage.namespace().unwrap_or_default();
     let uid = storage.metadata.uid.as_deref();
@@ -63,13 +64,13 @@ async fn observe(storage: &BackupStorage, context: &Context) -> Result<Option<Se
     };
     // The Jobs first: what they had to tell when they had ended stands in the storage that is read behind.
     let Some(storage) = as_it_is(&namespaced::<BackupStorage>(&context.client, &namespace), storage).await? else { return Ok(None) };
-    let (secret, backend) = visit(&storage, init, context).await;
+    let (secret, backend, store) = look(&storage, init, context).await;
     let repositories = repositories_of(&storage, context).await?;
-    Ok(Some(Seen { storage, secret, backend, repositories, cleanup }))
+    Ok(Some(Seen { storage, secret, backend, store, repositories, cleanup }))
 }
 
-/// Looks at Secret and backend.
-async fn visit(storage: &BackupStorage, init: JobState, context: &Context) -> (SecretState, Backend) {
+/// Looks at the Secret, and whether the backend can be opened with it.
+async fn look(storage: &BackupStorage, init: JobState, context: &Context) -> (SecretState, Backend, Option<Store>) {
     let secret = if secret_of(storage).is_some() { SecretState::Found } else { SecretState::NotNeeded };
     let deleting = storage.metadata.deletion_timestamp.is_some();
     if is_local(storage) {
@@ -78,7 +79,7 @@ async fn visit(storage: &BackupStorage, init: JobState, context: &Context) -> (S
             Ok(()) => Backend::Job(init),
             Err(error) => Backend::Failed(explained(&error.into())),
         };
-        return (secret, backend);
+        return (secret, backend, None);
     }
     match open(&context.client, storage).await {
         Err(error) => {
@@ -89,14 +90,19 @@ async fn visit(storage: &BackupStorage, init: JobState, context: &Context) -> (S
             };
             let why = explained(&error.into());
             let secret = state.map_or(secret, |state| state(why.clone()));
-            (secret, if deleting { Backend::NotAsked } else { Backend::Failed(why) })
+            (secret, if deleting { Backend::NotAsked } else { Backend::Failed(why) }, None)
         }
         // What was erased must not come back.
-        Ok(_) if deleting => (secret, Backend::NotAsked),
-        Ok(store) => match backend::initialise(&store, context.now()).await {
-            Ok(meta) => (secret, Backend::Reached(adopt(&context.client, &store, storage, &meta).await)),
-            Err(error) => (secret, Backend::Failed(explained(&error.into()))),
-        },
+        Ok(_) if deleting => (secret, Backend::NotAsked, None),
+        Ok(store) => (secret, Backend::Opened, Some(store)),
+    }
+}
+
+/// Makes what is missing in the bucket and in the cluster. Doing it again changes nothing.
+async fn initialise(storage: &BackupStorage, store: &Store, context: &Context) -> Backend {
+    match backend::initialise(store, context.now()).await {
+        Ok(meta) => Backend::Reached(adopt(&context.client, store, storage, &meta).await),
+        Err(error) => Backend::Failed(explained(&error.into())),
     }
 }
 
@@ -121,22 +127,32 @@ pub fn refers_to(repository: &Repository, storage: &BackupStorage) -> bool {
 /// # Errors
 /// The API server's; it is tried again.
 pub async fn reconcile(storage: Arc<BackupStorage>, context: Arc<Context>) -> Result<Action, Error> {
-    let Some(seen) = observe(&storage, &context).await? else { return Ok(Action::await_change()) };
+    let Some(mut seen) = observe(&storage, &context).await? else { return Ok(Action::await_change()) };
     let mut again = AGAIN;
-    for step in decide(&seen, context.now()) {
-        if let Some(wait) = apply(&seen, &step, &context).await? {
-            again = again.min(wait);
+    let mut steps = decide(&seen, context.now()).into_iter();
+    while let Some(step) = steps.next() {
+        match apply(&mut seen, &step, &context).await? {
+            Then::Next => {}
+            Then::Again(wait) => again = again.min(wait),
+            Then::Decide => steps = decide(&seen, context.now()).into_iter(),
         }
     }
     Ok(Action::requeue(again))
 }
 
-async fn apply(seen: &Seen, step: &Step, context: &Context) -> Result<Option<Duration>, Error> {
+async fn apply(seen: &mut Seen, step: &Step, context: &Context) -> Result<Then, Error> {
     let storage = &seen.storage;
     let namespace = storage.namespace().unwrap_or_default();
     let api = namespaced::<BackupStorage>(&context.client, &namespace);
     match step {
         Step::AddFinalizer => finalizer::add(&api, storage).await?,
+        Step::Initialise => {
+            let Some(store) = seen.store.take() else { return Ok(Then::Again(SOON)) };
+            seen.backend = initialise(storage, &store, context).await;
+            // What it lists is in the cluster now.
+            seen.repositories = repositories_of(storage, context).await?;
+            return Ok(Then::Decide);
+        }
         Step::Status(status) => {
             replace_status(&api, storage, |storage| storage.status = Some((**status).clone())).await?;
             let before = storage.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
@@ -178,9 +194,9 @@ async fn apply(seen: &Seen, step: &Step, context: &Context) -> Result<Option<Dur
             }
             finalizer::remove(&api, &storage.name_any()).await?;
         }
-        Step::Wait => return Ok(Some(SOON)),
+        Step::Wait => return Ok(Then::Again(SOON)),
     }
-    Ok(None)
+    Ok(Then::Next)
 }
 
 /// Removes the objects of a repository and none of its data: the storage's policy has decided about that.

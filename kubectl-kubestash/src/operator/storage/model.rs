@@ -179,23 +179,30 @@ impl model::World for World {
             (true, _) => Backend::NotAsked,
             (false, true) => Backend::Job(init),
             (false, false) if !self.has_secret => Backend::Failed(missing()),
-            (false, false) if !self.answers => Backend::Failed("it does not answer".to_owned()),
-            (false, false) => Backend::Reached(self.adopt(&storage)),
+            (false, false) => Backend::Opened,
         };
         let repositories = self.repositories.iter().cloned().collect();
-        Some(Seen { storage, secret, backend, repositories, cleanup })
+        Some(Seen { storage, secret, backend, store: None, repositories, cleanup })
     }
 
     fn decide(&self, seen: &Seen) -> Vec<Step> {
         decide(seen, self.now)
     }
 
-    fn apply(&mut self, seen: &Seen, step: &Step, _: &mut Random) -> Done {
+    fn apply(&mut self, seen: &mut Seen, step: &Step, _: &mut Random) -> Done {
         let uid = seen.storage.uid().unwrap();
         let wipes = seen.storage.spec.deletion_policy == Some(DeletionPolicy::WipeOut);
         let done = match step {
             Step::AddFinalizer => {
                 self.storages.replace(&seen.storage, |storage| storage.metadata.finalizers = Some(vec!["kubestash.com/cleanup".to_owned()]))
+            }
+            Step::Initialise => {
+                seen.backend = match self.answers {
+                    true => Backend::Reached(self.adopt(&seen.storage)),
+                    false => Backend::Failed("it does not answer".to_owned()),
+                };
+                seen.repositories = self.repositories.iter().cloned().collect();
+                return Done::Learned;
             }
             Step::Status(status) => self.storages.replace(&seen.storage, |storage| storage.status = Some((**status).clone())),
             Step::StartInit => self.jobs.start(INIT, &uid),
