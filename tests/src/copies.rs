@@ -343,5 +343,9 @@ fn plain(mut object: Value, named: &BTreeMap<&str, String>) -> Value {
         let uid = owner["uid"].as_str().unwrap_or_default();
         owner["uid"] = named.get(uid).cloned().unwrap_or_else(|| "of nobody".to_owned()).into();
     }
+    // The endpoint controller marks some of its writes only, and an API server shows no empty annotations.
+    if object["metadata"]["annotations"].as_object().is_some_and(serde_json::Map::is_empty) {
+        object["metadata"].as_object_mut().unwrap().remove("annotations");
+    }
     json!({"object": object, "managers": managers})
 }
