@@ -244,7 +244,7 @@ fn an_index_file_that_is_changed_or_gone_loses_nothing() {
     prepared.old_objects_read();
     insta::assert_snapshot!(prepared.shown(&["check", "--read-data"]), @r#"
     exit 1
-    No snapshot has lost anything by that.
+    No snapshot has lost anything by that. `kubectl kubestash repair index` and `repair packs` mend what is damaged of indexes and packs.
     2 snapshots, 4 packs, 8 blocks, 13.2 KiB read
     DAMAGED: index/<id> is damaged: its bytes do not fit its name
     DAMAGED: an index file is missing or damaged: packs that stand in no other: 2; they can be read, and `kubectl kubestash repair index` makes an index of them
@@ -253,7 +253,7 @@ fn an_index_file_that_is_changed_or_gone_loses_nothing() {
     prepared.old_objects_read();
     insta::assert_snapshot!(prepared.shown(&["check"]), @r#"
     exit 1
-    No snapshot has lost anything by that.
+    No snapshot has lost anything by that. `kubectl kubestash repair index` and `repair packs` mend what is damaged of indexes and packs.
     2 snapshots, 4 packs, 8 blocks
     DAMAGED: an index file is missing or damaged: packs that stand in no other: 2; they can be read, and `kubectl kubestash repair index` makes an index of them
     "#);
@@ -303,7 +303,7 @@ fn a_key_file_that_is_changed() {
     // Another password still opens all, and can take the damage away.
     insta::assert_snapshot!(prepared.shown(&["check", "--password-file", "second"]), @r#"
     exit 1
-    No snapshot has lost anything by that.
+    No snapshot has lost anything by that. `kubectl kubestash repair index` and `repair packs` mend what is damaged of indexes and packs.
     2 snapshots, 4 packs, 8 blocks
     DAMAGED: keys/<id> is damaged: its content was changed or damaged (authentication failed); put the file back from a copy of the storage, or remove it with `kubectl kubestash key remove <id>`
     "#);

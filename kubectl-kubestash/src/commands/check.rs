@@ -92,7 +92,7 @@ pub async fn run(args: &CheckArgs, context: &CliContext) -> anyhow::Result<u8> {
         return Ok(exit::OK);
     }
     context.note(match report.errors.iter().all(|error| error.harmless) {
-        true => "No snapshot has lost anything by that.",
+        true => "No snapshot has lost anything by that. `kubectl kubestash repair index` and `repair packs` mend what is damaged of indexes and packs.",
         false => "Snapshots that are not named can be read. A new backup with --no-parent stores every object anew; `kubectl kubestash repair` saves what can be saved of the old ones.",
     });
     Ok(exit::ERROR)

@@ -19,7 +19,7 @@ const RECENT: usize = 5;
 
 /// Who tells of a repository's place in its storage, or changes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Agent {
+enum Agent {
     /// Nobody, for there is no storage, or none that anything may be written to; and why.
     Nobody(String),
     /// A Job that mounts the volume, or one that erases.
@@ -29,7 +29,7 @@ pub enum Agent {
 }
 
 /// Who that is. What was erased must not come back: into a storage that is being deleted, nothing is written any more.
-pub fn agent(repository: &Repository, storage: Option<&BackupStorage>) -> Agent {
+fn agent(repository: &Repository, storage: Option<&BackupStorage>) -> Agent {
     let Some(storage) = storage else {
         let own = repository.namespace().unwrap_or_default();
         let reference = repository.spec.storage_ref.clone().unwrap_or_default().object().resolved(&own);

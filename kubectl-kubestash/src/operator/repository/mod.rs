@@ -74,6 +74,7 @@ async fn register(seen: &Seen, context: &Context) -> Result<Place, Error> {
     })
 }
 
+/// Its entry in `metadata.yaml` and its `repository.yaml`, unless both say the same already.
 async fn enter(repository: &Repository, storage: &BackupStorage, context: &Context) -> anyhow::Result<()> {
     let (entry, yaml) = registration(repository)?;
     let store = open(&context.client, storage).await?;

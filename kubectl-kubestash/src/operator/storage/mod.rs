@@ -149,8 +149,6 @@ async fn apply(seen: &mut Seen, step: &Step, context: &Context) -> Result<Then, 
         Step::Initialise => {
             let Some(store) = seen.store.take() else { return Ok(Then::Again(SOON)) };
             seen.backend = initialise(storage, &store, context).await;
-            // What it lists is in the cluster now.
-            seen.repositories = repositories_of(storage, context).await?;
             return Ok(Then::Decide);
         }
         Step::Status(status) => {

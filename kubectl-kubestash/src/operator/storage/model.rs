@@ -201,7 +201,6 @@ impl model::World for World {
                     true => Backend::Reached(self.adopt(&seen.storage)),
                     false => Backend::Failed("it does not answer".to_owned()),
                 };
-                seen.repositories = self.repositories.iter().cloned().collect();
                 return Done::Learned;
             }
             Step::Status(status) => self.storages.replace(&seen.storage, |storage| storage.status = Some((**status).clone())),

@@ -9,7 +9,7 @@
 //!   uid: 5f0c81d2-…  ⇄  uid: 01 00   and 16 bytes of digits        01 01: 32 bytes, 64 digits        01 03 … 01 ff: the same as 1 … 253 before
 //!   crt: LS0tLS1C…   ⇄  crt: 01 02, varint 1675, -----BEGIN CERT…
 //! ```
-//! On 100,000 objects of a corpus that takes 7 % off what is stored, and a tenth off the time to compress it.
+//! On 100,000 objects of a corpus that takes 7 % off what is stored, for 6 % more time to encode it.
 
 use std::{collections::HashMap, ops::Range};
 
@@ -18,6 +18,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use super::{
     FormatError,
     bytes::{Reader, put_varint},
+    hex_digits, hex_value,
 };
 
 const ESCAPE: u8 = 1;
@@ -53,7 +54,7 @@ pub(crate) fn take_out(raw: &[u8]) -> Option<Apart> {
         return None;
     }
     let mut apart = Apart { text: Vec::with_capacity(raw.len()), digits: Vec::new() };
-    // Places of the text that are told already, and behind which number of those in `digits`.
+    // What stands in `digits` already, and as the how manieth.
     let mut known: HashMap<&[u8], usize> = HashMap::new();
     let mut count = 0;
     let (mut copied, mut from) = (0, 0);
@@ -113,13 +114,13 @@ pub(crate) fn put_back(text: &[u8], digits: &[u8], length: usize) -> Result<Vec<
                     if matches!(at, 4 | 6 | 8 | 10) {
                         out.push(b'-');
                     }
-                    out.extend_from_slice(&hex(*byte));
+                    out.extend_from_slice(&hex_digits(*byte));
                 }
                 places.push(start..out.len());
             }
             DIGEST => {
                 room(&out, DIGEST_DIGITS, length)?;
-                out.extend(digits.take(32)?.iter().flat_map(|byte| hex(*byte)));
+                out.extend(digits.take(32)?.iter().flat_map(|byte| hex_digits(*byte)));
                 places.push(start..out.len());
             }
             BASE64 => {
@@ -146,19 +147,10 @@ fn room(out: &[u8], more: usize, length: usize) -> Result<(), FormatError> {
     if out.len() + more <= length { Ok(()) } else { Err(FormatError::Invalid("digits that stand for more bytes than it states")) }
 }
 
-fn hex(byte: u8) -> [u8; 2] {
-    [byte >> 4, byte & 15].map(|digit| if digit < 10 { b'0' + digit } else { b'a' + digit - 10 })
-}
-
-const fn is_hex(byte: u8) -> bool {
-    matches!(byte, b'0'..=b'9' | b'a'..=b'f')
-}
-
 /// The bytes that hexadecimal digits stand for; what is between them does not count.
 fn push_digits(out: &mut Vec<u8>, spelled: &[u8]) {
-    let value = |byte: u8| if byte < b'a' { byte - b'0' } else { byte - b'a' + 10 };
-    let mut digits = spelled.iter().copied().filter(|&byte| is_hex(byte)).map(value);
-    while let (Some(high), Some(low)) = (digits.next(), digits.next()) {
+    let mut values = spelled.iter().filter_map(|&byte| hex_value(byte));
+    while let (Some(high), Some(low)) = (values.next(), values.next()) {
         out.push(high << 4 | low);
     }
 }
@@ -213,7 +205,7 @@ fn look(raw: &[u8], run: &Range<usize>) -> Option<(Range<usize>, Found)> {
     }
     if run.len() >= DIGEST_DIGITS {
         let digest = run.end - DIGEST_DIGITS..run.end;
-        if raw.get(digest.clone())?.iter().rev().all(|&byte| is_hex(byte)) {
+        if raw.get(digest.clone())?.iter().rev().all(|&byte| hex_value(byte).is_some()) {
             return Some((digest, Found::Digest));
         }
     }
@@ -231,7 +223,7 @@ fn look(raw: &[u8], run: &Range<usize>) -> Option<(Range<usize>, Found)> {
 }
 
 fn is_uuid(spelled: &[u8]) -> bool {
-    spelled.iter().enumerate().all(|(at, &byte)| if matches!(at, 8 | 13 | 18 | 23) { byte == b'-' } else { is_hex(byte) })
+    spelled.iter().enumerate().all(|(at, &byte)| if matches!(at, 8 | 13 | 18 | 23) { byte == b'-' } else { hex_value(byte).is_some() })
 }
 
 #[cfg(test)]
@@ -297,7 +289,7 @@ mod tests {
         let (digits, rest) = rest.split_once('`').unwrap();
         let raw = format!("uid: {}", raw.replace(", a line feed, and `", "\n").replace(", a line feed, `", "\n").replace('`', ""));
         let apart = take_out(raw.as_bytes()).unwrap();
-        let hex = |bytes: &[u8]| super::super::hex(bytes);
+        let hex = super::super::hex;
         assert_eq!((hex(&apart.digits).as_str(), hex(&apart.text)), (digits, rest.split("```").nth(1).unwrap().replace([' ', '\n'], "")), "{raw:?}");
     }
 
